@@ -1,0 +1,45 @@
+# A front for CMakePresets.json, for people who type make. What needs a whole machine set up is ./run.sh and ./test.sh.
+JOBS ?= $(shell nproc)
+
+.PHONY: help build debug asan test test-quick bench arrows format clean
+help:
+	@echo "make build       Release; the binary is build/lumen"
+	@echo "make debug       Debug build in build-debug"
+	@echo "make test        what ./test.sh does: packages, build, model, all tests"
+	@echo "make test-quick  build and run the tests with what is installed; ARGS='-R ir' picks some"
+	@echo "make asan        build and run the tests under ASan and UBSan, in build-asan"
+	@echo "make bench       speed on MODELS (default smollm2), beside llama.cpp where bench/build_peers.sh has built it"
+	@echo "make arrows      which room may include which"
+	@echo "make format      clang-format over src, tools and fuzz"
+
+build:
+	cmake --preset release
+	cmake --build --preset release -j $(JOBS)
+
+debug:
+	cmake --preset debug
+	cmake --build --preset debug -j $(JOBS)
+
+asan:
+	cmake --preset asan
+	cmake --build --preset asan -j $(JOBS)
+	ctest --preset asan -j $(JOBS) $(ARGS)
+
+test:
+	./test.sh
+
+test-quick: build
+	ctest --preset release -j $(JOBS) $(ARGS)
+
+MODELS ?= smollm2
+bench: build
+	python3 bench/compare.py $(MODELS)
+
+arrows:
+	python3 tests/arrows.py
+
+format:
+	find src tools fuzz -name '*.cpp' -o -name '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf build build-debug build-asan
