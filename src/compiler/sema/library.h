@@ -1,0 +1,54 @@
+// Library: every .lum declaration at hand, by name: the embedded standard ones and the user's. A user's declaration replaces a
+// standard one of the same name. Elaborates formats into ir::FormatType and functions into ir::Function.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/diag.h"
+#include "base/result.h"
+#include "compiler/ir/ir.h"
+#include "compiler/syntax/ast.h"
+
+namespace lumen::sema {
+
+// What a generic or static parameter may be bound to: K=2048, W=q4_k, eps=1e-5.
+using StaticValue = std::variant<int64_t, double, bool, std::string, ir::FormatRef, std::vector<int64_t>, std::vector<double>>;
+
+class Library {
+ public:
+  Library();
+  ~Library();
+  Library(Library&&) noexcept;
+  Library& operator=(Library&&) noexcept;
+
+  // Parses and adds one source; returns its mistakes (nothing of a wrong file is added).
+  std::vector<Diag> add(SourcePtr source);
+  Status add_directory(const std::string& path);  // every *.lum below it, in name order; Error: path or rendered diagnostics
+  static Result<Library> standard();              // the embedded files (embedded.h)
+
+  // "q4_k", "act_q8<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
+  // one), wrong parameters, a declaration that does not elaborate (rendered diagnostics). Scalar types have no FormatType: null.
+  Result<ir::FormatRef> format(const std::string& name) const;
+  ir::FormatRef format_by_gguf_type(int type) const;   // null: none declares it
+  std::vector<std::string> format_names() const;
+  // GGUF type -> stored element type of plain tensors: sema knows f32, f16, bf16 … through formats whose block is one scalar.
+  const ast::ModelDecl* model_for(const std::string& source, const std::string& arch) const;  // ("gguf", "llama"); null: none
+  std::vector<std::string> model_names() const;
+  const ast::FnDecl* function(const std::string& name) const;
+  const ast::FormatDecl* format_decl(const std::string& name) const;
+
+  struct Impl;
+  Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+// One function as IR. `bind` gives values to dimension names, format parameters and int/float/bool parameters; dimensions left
+// unbound stay symbolic ("T"). Tensor parameters become Params (weights where their type is a format parameter, inputs otherwise).
+Result<ir::Function> elaborate_function(const Library& lib, const std::string& fn, const std::map<std::string, StaticValue>& bind);
+
+}  // namespace lumen::sema
