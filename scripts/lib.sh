@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # Shell functions that run.sh, test.sh and the scripts here share. Sourced by POSIX sh.
 # Everything a person reads goes to stderr: stdout is for answers and paths.
 
