@@ -12,9 +12,11 @@
 
 namespace lumen::ir {
 
-// name, number of arguments. Integers wrap in their type; integer div and mod are floor (Python's) and by a non-zero
-// divisor; shr is arithmetic on signed and logical on unsigned types; comparisons and logic give Bool. Floats: f32 IEEE,
-// no contraction; round is to nearest even; exp, log, sin, cos, tanh, pow, erf are correctly rounded within 2 ulp.
+// name, number of arguments. Integers wrap in their type; integer div and mod are floor (Python's) and by a non-zero divisor;
+// shr is arithmetic on signed and logical on unsigned types; a shift count below 0 or not below the width shifts every bit out;
+// comparisons and logic give Bool. Floats: f32 IEEE, no contraction (f16 and bf16: computed in f32, then rounded); min(a, b) is
+// a < b ? a : b, max likewise; round is to nearest even; rsqrt is 1 / sqrt; exp, log, sin, cos, tanh, pow, erf within 2 ulp.
+// select evaluates both arms: loads in either must be in range.
 #define LUMEN_EXPR_OPS(X) \
   X(Add, "add", 2) X(Sub, "sub", 2) X(Mul, "mul", 2) X(Div, "div", 2) X(Mod, "mod", 2) X(Min, "min", 2) X(Max, "max", 2) \
   X(And, "and", 2) X(Or, "or", 2) X(Xor, "xor", 2) X(Shl, "shl", 2) X(Shr, "shr", 2) X(Eq, "eq", 2) X(Ne, "ne", 2) \
@@ -45,9 +47,10 @@ enum class Ek : uint8_t {
   Field,    // element args[0] of field number `ival` of the block at hand (value rules of formats only); the field's type
   Table,    // table[args[0]], constants of `type`; an index out of range is an error
   Reduce,   // reduction over Index `ival` in [args[0], args[1]) of args[2]; SoftmaxSum: sum softmax(args[2]) * args[3], optional
-            // sink args[4]: a score that joins the denominator only. An empty range gives 0 (Sum, SoftmaxSum), -inf, +inf
+            // sink args[4]: a score that joins the denominator only (outside the Index's scope). An empty range gives 0 (Sum,
+            // SoftmaxSum), -inf, +inf; for integers the type's lowest and highest value
   Dot,      // dot product over the whole innermost axis of row args[0..operand rank-1) of `operand` and the row given by
-            // the remaining args of `operand2`: see interp.h for the integer form. Type F32
+            // the remaining args of `operand2`: see interp.h for the integer form. Type F32. ival: operand's rank - 1
 };
 
 struct Expr;
@@ -90,5 +93,9 @@ ExprPtr rewrite(const ExprPtr& e, const std::function<ExprPtr(const ExprPtr&)>& 
 void visit(const ExprPtr& e, const std::function<void(const Expr&)>& f);
 ExprPtr substitute(const ExprPtr& e, int index, const ExprPtr& by);  // Index `index` -> by
 bool uses_index(const ExprPtr& e, int index);
+// A number above every Index used or bound in e, and not below at_least.
+int first_free_index(const ExprPtr& e, int at_least);
+// Gives every reduction of e its own new number, counted up from `next`: needed before two bodies are joined.
+ExprPtr rename_bound(const ExprPtr& e, int& next);
 
 }  // namespace lumen::ir

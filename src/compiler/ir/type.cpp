@@ -1,0 +1,22 @@
+// Text and equality of dimensions and tensor types.
+#include "compiler/ir/type.h"
+
+#include "compiler/ir/format.h"
+
+namespace lumen::ir {
+
+std::string to_string(const Dim& d) { return d.is_const() ? std::to_string(d.value) : d.symbol; }
+
+bool operator==(const Type& a, const Type& b) {
+  if (a.scalar != b.scalar || a.dims != b.dims || !a.format != !b.format) return false;
+  return !a.format || a.format->name == b.format->name;
+}
+
+std::string to_string(const Type& t) {
+  std::string s = t.format ? t.format->name : std::string(name(t.scalar));
+  s += '[';
+  for (int i = 0; i < t.rank(); ++i) s += (i ? ", " : "") + to_string(t.dims[i]);
+  return s + ']';
+}
+
+}  // namespace lumen::ir
