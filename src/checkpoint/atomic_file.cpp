@@ -34,13 +34,13 @@ std::string AtomicFile::descriptor_path() const { return "/proc/self/fd/" + std:
 
 Error AtomicFile::failed(const std::string& doing) const { return Error{path_ + ": cannot " + doing + ": " + std::strerror(errno)}; }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, bool nameless) {
   AtomicFile f(path);
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
     return Error{path + ": expected a file to write, found a " + (S_ISDIR(st.st_mode) ? "directory" : "special file")};
 #ifdef O_TMPFILE
-  f.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (nameless) f.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
   if (f.fd_ >= 0) {
     if (::access(f.descriptor_path().c_str(), F_OK) == 0) return f;  // without /proc it could never get a name
     ::close(f.fd_);

@@ -12,7 +12,8 @@ namespace lumen {
 
 class AtomicFile {
  public:
-  static Result<AtomicFile> create(const std::string& path);
+  // nameless = false: the way of file systems that know no nameless files.
+  static Result<AtomicFile> create(const std::string& path, bool nameless = true);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -216,29 +215,49 @@ TEST(GgufWriter, refuses_a_target_that_cannot_be_a_file) {
   EXPECT_EQ(folder.entries(), 0u);
 }
 
-TEST(AtomicFile, a_full_disk_is_an_error_and_leaves_nothing) {
-  Folder folder;
-  auto f = AtomicFile::create(folder.file("x"));
-  ASSERT_TRUE(f.ok());
-  EXPECT_EQ(folder.entries(), 0u);  // on a file system without O_TMPFILE: 1, removed below
-  // A file size limit stands in for the full disk.
+// Writes 3 MB under a file size limit of 1 MB, which stands in for a full disk.
+Status write_with_full_disk(AtomicFile& file) {
   struct rlimit old {};
   getrlimit(RLIMIT_FSIZE, &old);
   struct rlimit small = old;
   small.rlim_cur = 1 << 20;
   auto handler = std::signal(SIGXFSZ, SIG_IGN);
   setrlimit(RLIMIT_FSIZE, &small);
-  Status status = ok_status();
-  {
-    AtomicFile file = f.take();
-    std::vector<uint8_t> bytes(3 << 20);
-    status = file.write(bytes);
-  }
+  Status status = file.write(std::vector<uint8_t>(3 << 20));
   setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, handler);
-  ASSERT_FALSE(status.ok());
-  EXPECT_NE(status.error().message.find("cannot write"), std::string::npos) << status.error().message;
-  EXPECT_EQ(folder.entries(), 0u);
+  return status;
+}
+
+TEST(AtomicFile, a_full_disk_is_an_error_and_leaves_nothing) {
+  for (bool nameless : {true, false}) {
+    Folder folder;
+    {
+      auto f = AtomicFile::create(folder.file("x"), nameless);
+      ASSERT_TRUE(f.ok());
+      EXPECT_FALSE(fs::exists(folder.file("x")));
+      Status status = write_with_full_disk(*f);
+      ASSERT_FALSE(status.ok());
+      EXPECT_NE(status.error().message.find("cannot write"), std::string::npos) << status.error().message;
+    }
+    EXPECT_EQ(folder.entries(), 0u);
+  }
+}
+
+TEST(AtomicFile, appears_whole_at_commit_and_replaces) {
+  for (bool nameless : {true, false}) {
+    Folder folder;
+    std::ofstream(folder.file("x")) << "older";
+    auto f = AtomicFile::create(folder.file("x"), nameless);
+    ASSERT_TRUE(f.ok());
+    std::string text(1500000, 'n');
+    ASSERT_TRUE(f->write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).ok());
+    EXPECT_EQ(slurp(folder.file("x")), "older");
+    auto status = f->commit();
+    ASSERT_TRUE(status.ok()) << status.error().message;
+    EXPECT_EQ(slurp(folder.file("x")), text);
+    EXPECT_EQ(folder.entries(), 1u);
+  }
 }
 
 }  // namespace

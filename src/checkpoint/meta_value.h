@@ -10,12 +10,13 @@
 namespace lumen {
 
 // The types a metadata value may have: name, number (GGUF's own), bytes (0: not fixed).
-#define LUMEN_META_TYPES(X)                                                                                                       \
-  X(U8, "u8", 0, 1)                                                                                                               \
-  X(I8, "i8", 1, 1)                                                                                                               \
-  X(U16, "u16", 2, 2)                                                                                                             \
-  X(I16, "i16", 3, 2) X(U32, "u32", 4, 4) X(I32, "i32", 5, 4) X(F32, "f32", 6, 4) X(Bool, "bool", 7, 1) X(String, "string", 8, 0) \
-      X(Array, "array", 9, 0) X(U64, "u64", 10, 8) X(I64, "i64", 11, 8) X(F64, "f64", 12, 8)
+#define LUMEN_META_TYPES(X)                                                                                                           \
+  X(U8, "u8", 0, 1)                                                                                                                   \
+  X(I8, "i8", 1, 1)                                                                                                                   \
+  X(U16, "u16", 2, 2)                                                                                                                 \
+  X(I16, "i16", 3, 2)                                                                                                                 \
+  X(U32, "u32", 4, 4) X(I32, "i32", 5, 4) X(F32, "f32", 6, 4) X(Bool, "bool", 7, 1) X(String, "string", 8, 0) X(Array, "array", 9, 0) \
+      X(U64, "u64", 10, 8) X(I64, "i64", 11, 8) X(F64, "f64", 12, 8)
 
 enum class MetaType : uint32_t {
 #define X(name, text, number, size) name = number,
