@@ -21,7 +21,10 @@ struct Binder {
 };
 
 enum class ExprKind : uint8_t {
-  Int, Float, String, Bool,
+  Int,       // ival; text: as spelt
+  Float,     // fval; text: as spelt
+  String,    // text
+  Bool,      // ival
   Name,      // text
   Unary,     // text: "-", "not";  args[0]
   Binary,    // text: "+ - * / % ** & | ^ << >> == != < <= > >= and or";  args[0], args[1]
@@ -42,9 +45,11 @@ struct Expr {
   double fval = 0;
   std::vector<ExprPtr> args;
   std::vector<std::pair<std::string, ExprPtr>> named;
-  std::vector<ExprPtr> type_args;
+  std::vector<ExprPtr> type_args;  // names may carry type_args of their own: linear<act_q8<32>>(…)
   std::vector<Binder> binders;
+  int height = 1;  // of the tree below; the parser keeps it under kMaxHeight, so that walking it by recursion is safe
 };
+inline constexpr int kMaxHeight = 200;
 
 // f32[T, K], q4_0[N, K], W[N, K], paged f16[G, C], int, float, bool, or a bare dimension list [N, K] (name empty)
 struct TypeExpr {
