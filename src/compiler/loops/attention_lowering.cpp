@@ -1,0 +1,309 @@
+// Attention: softmax-weighted sums over keys, one pass with a running maximum (online softmax, arXiv 1805.02867). An item is a
+// token and a group of heads that share keys. Keys come in blocks (pages, where the cache is paged): the scores of a block, the
+// softmax's new maximum, then the weighted values.
+#include <algorithm>
+
+#include "compiler/loops/lowering.h"
+
+namespace lumen::loops {
+namespace {
+using ir::Ek;
+using ir::ExprPtr;
+
+constexpr int kBlock = 1 << 21, kInBlock = kBlock + 1;  // index numbers: block of keys, key within the block
+
+ExprPtr strip_cast(const ExprPtr& e) { return e->kind == Ek::Cast && is_float(e->type) ? strip_cast(e->args[0]) : e; }
+
+class AttentionLowering {
+ public:
+  explicit AttentionLowering(LowerContext& c) : c_(c), b_(c.b), lanes_(c.s.lanes) {}
+
+  Result<Lowered> run() {
+    std::string why = match();
+    if (!why.empty()) return c_.unsupported("attention: " + why);
+    c_.add_item_factor(c_.v.dims[0], 1);
+    c_.b.kernel().items.push_back({heads_ / share_, "", 1});
+    scores_ = b_.buffer("scores", BufferKind::Scratch, (static_cast<int64_t>(share_) * keys_ * 4 + 63) / 64 * 64);
+    sums_ = b_.buffer("sums", BufferKind::Scratch, (static_cast<int64_t>(share_) * depth_ * 4 + 63) / 64 * 64);
+    b_.for_(b_.begin(), b_.end(), 1, [&](Reg i) { c_.e.scoped([&] { item(i); }); });
+    return c_.finish();
+  }
+
+ private:
+  std::string match() {
+    if (c_.v.kind != ir::ValueKind::Compute || c_.v.type.format || c_.v.dims.size() != 3) return "expected a plain result (token, head, channel)";
+    if (!c_.v.dims[1].is_const() || !c_.v.dims[2].is_const()) return "expected constant numbers of heads and channels";
+    soft_ = c_.v.body;
+    if (soft_->kind != Ek::Reduce || soft_->reduction != ir::Reduction::SoftmaxSum) return "expected softmax_sum as the whole body";
+    heads_ = c_.v.dims[1].value;
+    depth_ = c_.v.dims[2].value;
+    key_ = static_cast<int>(soft_->ival);
+    ir::visit(soft_->args[2], [&](const ir::Expr& e) {
+      if (e.kind == Ek::Reduce) { product_ = &e; ++products_; }
+    });
+    if (products_ != 1 || product_->reduction != ir::Reduction::Sum || product_->args[2]->kind != Ek::Op || product_->args[2]->op != ir::Op::Mul)
+      return "expected one sum of products in the score";
+    q_ = strip_cast(product_->args[2]->args[0]);
+    k_ = strip_cast(product_->args[2]->args[1]);
+    if (q_->kind != Ek::Load || k_->kind != Ek::Load) return "expected a product of loads in the score";
+    if (ir::uses_index(q_, key_)) std::swap(q_, k_);
+    v_ = strip_cast(soft_->args[3]);
+    if (v_->kind != Ek::Load) return "expected a load as the weighted value";
+    if (product_->args[0]->kind != Ek::Int || product_->args[0]->ival != 0 || product_->args[1]->kind != Ek::Int) return "expected a constant head size";
+    width_ = product_->args[1]->ival;
+    if (width_ % lanes_ || depth_ % lanes_) return "head sizes that are not whole vectors";
+    for (const ExprPtr& l : {q_, k_, v_})
+      if (type_of(l).format) return "a formatted operand";
+    // Block of keys: the page, where indices use key / page and key % page.
+    keys_ = c_.s.keys;
+    for (const ExprPtr& l : {k_, v_})
+      for (const ExprPtr& i : l->args)
+        ir::visit(i, [&](const ir::Expr& e) {
+          if (e.kind == Ek::Op && e.op == ir::Op::Mod && e.args[0]->kind == Ek::Index && e.args[0]->ival == key_ && e.args[1]->kind == Ek::Int) keys_ = e.args[1]->ival;
+        });
+    if (keys_ % lanes_) return "pages that are not whole vectors";
+    // Heads that share keys: the divisor of the head index, if all of k's and v's uses divide by it.
+    int64_t share = 0;
+    bool plain = false;
+    for (const ExprPtr& l : {k_, v_})
+      for (const ExprPtr& i : l->args) {
+        ExprPtr rest = ir::rewrite(i, [&](const ExprPtr& e) -> ExprPtr {
+          if (e->kind == Ek::Op && e->op == ir::Op::Div && e->args[0]->kind == Ek::Index && e->args[0]->ival == 1 && e->args[1]->kind == Ek::Int) {
+            if (share && share != e->args[1]->ival) plain = true;
+            share = e->args[1]->ival;
+            return ir::make_int(0);
+          }
+          return nullptr;
+        });
+        plain |= ir::uses_index(rest, 1);
+      }
+    bool used = share != 0 || plain;
+    share_ = static_cast<int>(plain ? 1 : used ? share : heads_);
+    if (share_ < 1 || heads_ % share_) share_ = 1;
+    k_ = blocked(k_);
+    v_ = blocked(v_);
+    return "";
+  }
+
+  const ir::Type& type_of(const ExprPtr& load) const { return c_.f.values[c_.v.operands[load->operand]].type; }
+
+  // key -> block * keys + place, with quotients and remainders by the block's size resolved.
+  ExprPtr blocked(const ExprPtr& e) const {
+    ExprPtr block = ir::make_index(kBlock), place = ir::make_index(kInBlock);
+    ExprPtr split = ir::rewrite(e, [&](const ExprPtr& x) -> ExprPtr {
+      if (x->kind == Ek::Op && (x->op == ir::Op::Div || x->op == ir::Op::Mod) && x->args[0]->kind == Ek::Index && x->args[0]->ival == key_ &&
+          x->args[1]->kind == Ek::Int && x->args[1]->ival == keys_)
+        return x->op == ir::Op::Div ? block : place;
+      return nullptr;
+    });
+    return ir::substitute(split, key_, ir::make_op(ir::Op::Add, {ir::make_op(ir::Op::Mul, {block, ir::make_int(keys_)}), place}));
+  }
+
+  void item(Reg i) {
+    Reg groups = b_.i64(heads_ / share_);
+    c_.e.index[0] = b_.op(LOp::Div, {i, groups});
+    Reg head0 = b_.mul_imm(b_.op(LOp::Mod, {i, groups}), share_);
+    c_.e.index[1] = head0;
+    Reg lo = c_.e.scalar(soft_->args[0]), hi = c_.e.scalar(soft_->args[1]);
+    for (int h = 0; h < share_; ++h) {
+      c_.e.scoped([&] {
+        c_.e.index[1] = b_.add_imm(head0, h);
+        int number = static_cast<int>(product_->ival);
+        c_.e.index[number] = b_.i64(0);
+        q_at_.push_back(c_.e.address(type_of(q_), c_.e.operand_buffer[q_->operand], q_->args));
+        c_.e.index.erase(number);
+      });
+      top_.push_back(variable(-__builtin_inf(), 1));
+      total_.push_back(variable(0, 1));
+    }
+    c_.e.index[1] = head0;
+    b_.for_(0, share_ * depth_ / lanes_, 1, [&](Reg x) { b_.store(b_.f32(0, lanes_), DType::F32, {sums_, b_.mul_imm(x, lanes_ * 4), {}, 0}); });
+    Reg n = b_.i64(keys_);
+    Reg first = b_.op(LOp::Div, {b_.op(LOp::Max, {lo, b_.i64(0)}), n});
+    Reg last = b_.op(LOp::Div, {b_.add_imm(hi, keys_ - 1), n});
+    b_.for_(first, last, 1, [&](Reg block) {
+      c_.e.scoped([&] {
+        Reg j0 = b_.mul_imm(block, keys_);
+        Reg from = b_.op(LOp::Max, {b_.sub(lo, j0), b_.i64(0)}), to = b_.op(LOp::Min, {b_.sub(hi, j0), n});
+        c_.e.index[kBlock] = block;
+        scores(from, to);
+        soften(from, to, head0);
+        weigh(from, to);
+      });
+    });
+    finish(head0);
+    q_at_.clear();
+    top_.clear();
+    total_.clear();
+  }
+
+  Reg variable(double start, int lanes) {
+    Reg r = b_.reg(Ty::F32, lanes);
+    b_.set(r, b_.f32(start, lanes));
+    return r;
+  }
+  // Address of `load` at the block's first key, and bytes from one key to the next.
+  std::pair<Address, int64_t> keyed(const ExprPtr& load, int channel) {
+    const ir::Type& t = type_of(load);
+    int saved = c_.e.vector_index;
+    c_.e.index[kInBlock] = b_.i64(0);
+    c_.e.index[channel] = b_.i64(0);
+    Address at = c_.e.address(t, c_.e.operand_buffer[load->operand], load->args);
+    c_.e.vector_index = kInBlock;
+    auto step = c_.e.stride(t, load->args);
+    c_.e.vector_index = channel;
+    auto along = c_.e.stride(t, load->args);
+    c_.e.vector_index = saved;
+    c_.e.index.erase(kInBlock);
+    c_.e.index.erase(channel);
+    if ((!step || !along || *along != 1) && c_.e.error.empty()) c_.e.error = "attention over a cache whose channels do not lie together";
+    return {at, step.value_or(0) * size_of(t.scalar)};
+  }
+  template <class F>
+  void over_heads(F&& f) {  // at most four at a time: their accumulators stay in registers
+    for (int h = 0; h < share_; h += 4) f(h, std::min(4, share_ - h));
+  }
+  Address plus(Address a, Reg offset, int64_t disp) {
+    if (offset) a.offset = a.offset ? b_.add(a.offset, offset) : offset;
+    a.disp += disp;
+    return a;
+  }
+
+  void scores(Reg from, Reg to) {
+    auto [base, step] = keyed(k_, static_cast<int>(product_->ival));
+    DType kt = type_of(k_).scalar, qt = type_of(q_).scalar;
+    over_heads([&, base = base, step = step](int h0, int heads) {
+      b_.for_(from, to, 1, [&](Reg j) {
+        Address key = plus(base, b_.mul_imm(j, step), 0);
+        std::vector<Reg> acc;
+        for (int h = 0; h < heads; ++h) acc.push_back(variable(0, lanes_));
+        auto part = [&](Reg c, int64_t fixed) {
+          Reg kv = b_.load(Ty::F32, lanes_, kt, plus(key, c ? b_.mul_imm(c, size_of(kt)) : Reg{}, fixed * size_of(kt)));
+          for (int h = 0; h < heads; ++h) {
+            Reg qv = b_.load(Ty::F32, lanes_, qt, plus(q_at_[h0 + h], c ? b_.mul_imm(c, size_of(qt)) : Reg{}, fixed * size_of(qt)));
+            b_.set_op(acc[h], LOp::Fma, {kv, qv, acc[h]});
+          }
+        };
+        if (width_ / lanes_ <= 16) for (int64_t c = 0; c < width_; c += lanes_) part(Reg{}, c);
+        else b_.for_(0, width_, lanes_, [&](Reg c) { part(c, 0); });
+        for (int h = 0; h < heads; ++h) b_.store(b_.op(LOp::HAdd, {acc[h]}), DType::F32, {scores_, b_.mul_imm(j, 4), {}, (h0 + h) * keys_ * 4});
+      });
+    });
+  }
+
+  // Scores -> weights relative to the new maximum; earlier sums are scaled when they are next read.
+  void soften(Reg from, Reg to, Reg head0) {
+    scale_.clear();
+    Reg lo = b_.splat(from, lanes_), hi = b_.splat(to, lanes_), minus_inf = b_.f32(-__builtin_inf(), lanes_);
+    int64_t vectors = keys_ / lanes_;
+    for (int h = 0; h < share_; ++h) {
+      c_.e.scoped([&] {
+        c_.e.index[1] = b_.add_imm(head0, h);
+        Reg peak = variable(-__builtin_inf(), lanes_);
+        for (int64_t v = 0; v < vectors; ++v) {
+          Address at{scores_, {}, {}, (h * keys_ + v * lanes_) * 4};
+          Reg i = b_.reg(Ty::I32, lanes_);
+          b_.set_op(i, LOp::Iota, {}, v * lanes_);
+          Reg inside = b_.op(LOp::AndNot, {b_.op(LOp::CmpLt, {i, hi}), b_.op(LOp::CmpLt, {i, lo})});
+          Reg s;
+          c_.e.scoped([&] {
+            c_.e.given[product_] = b_.load(Ty::F32, lanes_, DType::F32, at);
+            s = c_.e.value(soft_->args[2], lanes_);
+            c_.e.given.erase(product_);
+          });
+          s = b_.op(LOp::Select, {inside, s, minus_inf});
+          b_.store(s, DType::F32, at);
+          b_.set_op(peak, LOp::Max, {peak, s});
+        }
+        Reg top = b_.op(LOp::Max, {top_[h], b_.op(LOp::HMax, {peak})});
+        Reg scale = b_.op(LOp::Exp, {b_.sub(top_[h], top)});
+        scale_.push_back(scale);
+        b_.set(top_[h], top);
+        Reg wide_top = b_.splat(top, lanes_), sum = variable(0, lanes_);
+        for (int64_t v = 0; v < vectors; ++v) {
+          Address at{scores_, {}, {}, (h * keys_ + v * lanes_) * 4};
+          Reg p = b_.op(LOp::Exp, {b_.sub(b_.load(Ty::F32, lanes_, DType::F32, at), wide_top)});
+          b_.store(p, DType::F32, at);
+          b_.set_op(sum, LOp::Add, {sum, p});
+        }
+        b_.set(total_[h], b_.add(b_.mul(total_[h], scale), b_.op(LOp::HAdd, {sum})));
+      });
+    }
+    c_.e.index[1] = head0;
+  }
+
+  void weigh(Reg from, Reg to) {
+    auto [base, step] = keyed(v_, 2);
+    DType vt = type_of(v_).scalar;
+    over_heads([&, base = base, step = step](int h0, int heads) {
+      int64_t wide = depth_ % (2 * lanes_) == 0 ? 2 : 1;
+      std::vector<Reg> scale;
+      for (int h = 0; h < heads; ++h) scale.push_back(b_.splat(scale_[h0 + h], lanes_));
+      b_.for_(0, depth_, wide * lanes_, [&](Reg d) {
+        std::vector<Reg> acc;
+        Reg d4 = b_.mul_imm(d, 4);
+        auto at = [&](int h, int64_t x) { return Address{sums_, d4, {}, ((h0 + h) * depth_ + x * lanes_) * 4}; };
+        for (int h = 0; h < heads; ++h)
+          for (int64_t x = 0; x < wide; ++x) {
+            acc.push_back(b_.reg(Ty::F32, lanes_));
+            b_.set(acc.back(), b_.mul(b_.load(Ty::F32, lanes_, DType::F32, at(h, x)), scale[h]));
+          }
+        Address values = plus(base, b_.mul_imm(d, size_of(vt)), 0);
+        b_.for_(from, to, 1, [&](Reg j) {
+          Address row = plus(values, b_.mul_imm(j, step), 0);
+          std::vector<Reg> v;
+          for (int64_t x = 0; x < wide; ++x) v.push_back(b_.load(Ty::F32, lanes_, vt, plus(row, Reg{}, x * lanes_ * size_of(vt))));
+          Reg j4 = b_.mul_imm(j, 4);
+          for (int h = 0; h < heads; ++h) {
+            Reg p = b_.load_splat(Ty::F32, lanes_, DType::F32, {scores_, j4, {}, (h0 + h) * keys_ * 4});
+            for (int64_t x = 0; x < wide; ++x) b_.set_op(acc[h * wide + x], LOp::Fma, {p, v[x], acc[h * wide + x]});
+          }
+        });
+        for (int h = 0; h < heads; ++h)
+          for (int64_t x = 0; x < wide; ++x) b_.store(acc[h * wide + x], DType::F32, at(h, x));
+      });
+    });
+  }
+
+  void finish(Reg head0) {
+    for (int h = 0; h < share_; ++h) {
+      c_.e.scoped([&] {
+        c_.e.index[1] = b_.add_imm(head0, h);
+        Reg total = total_[h], rescale;
+        if (soft_->args.size() > 4) {  // a sink joins the denominator
+          Reg sink = c_.e.value(soft_->args[4], 1);
+          Reg top = b_.op(LOp::Max, {top_[h], sink});
+          rescale = b_.op(LOp::Exp, {b_.sub(top_[h], top)});
+          total = b_.add(b_.mul(total, rescale), b_.op(LOp::Exp, {b_.sub(sink, top)}));
+        }
+        Reg none = b_.op(LOp::CmpLe, {total, b_.f32(0, 1)});  // no key at all: zeros
+        Reg inv = b_.op(LOp::Select, {none, b_.f32(0, 1), b_.op(LOp::Rcp, {total})});
+        if (rescale) inv = b_.mul(inv, rescale);
+        Reg wide = b_.splat(inv, lanes_);
+        Reg out = b_.mul_imm(b_.add(b_.mul_imm(c_.e.index[0], heads_), c_.e.index[1]), depth_ * size_of(c_.v.type.scalar));
+        b_.for_(0, depth_, lanes_, [&](Reg d) {
+          Reg x = b_.load(Ty::F32, lanes_, DType::F32, {sums_, b_.mul_imm(d, 4), {}, h * depth_ * 4});
+          b_.store(b_.mul(x, wide), c_.v.type.scalar, {c_.result_buffer(), out, b_.mul_imm(d, size_of(c_.v.type.scalar)), 0});
+        });
+      });
+    }
+    c_.e.index.erase(1);
+  }
+
+  LowerContext& c_;
+  Builder& b_;
+  int lanes_;
+  ExprPtr soft_, q_, k_, v_;
+  const ir::Expr* product_ = nullptr;
+  int products_ = 0, key_ = 0, share_ = 1;
+  int64_t heads_ = 0, depth_ = 0, width_ = 0, keys_ = 32;
+  int scores_ = -1, sums_ = -1;
+  std::vector<Address> q_at_;
+  std::vector<Reg> top_, total_, scale_;
+};
+
+}  // namespace
+
+Result<Lowered> lower_attention(LowerContext& c) { return AttentionLowering(c).run(); }
+
+}  // namespace lumen::loops

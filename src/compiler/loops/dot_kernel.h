@@ -1,0 +1,21 @@
+// The inner kernels of dot products: a tile of tokens x row groups accumulated over the whole of k.
+#pragma once
+#include <vector>
+
+#include "compiler/loops/dot_operand.h"
+
+namespace lumen::loops {
+
+// Rows of activations of a tile: byte offset of token t is base[t] + disp[t].
+struct TokenRows {
+  std::vector<Reg> base;
+  std::vector<int64_t> disp;
+  int count() const { return static_cast<int>(base.size()); }
+};
+
+// acc[t * groups + g], F32 vectors. `group_base`: byte offsets of the row groups in the packed tensor (direct), or {panel base}.
+std::vector<Reg> integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& group_base,
+                                int groups, const TokenRows& x);
+std::vector<Reg> float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& group_base, int groups, const TokenRows& x);
+
+}  // namespace lumen::loops
