@@ -2,7 +2,7 @@
 """How near Lumen's logits and hidden states are to an independent reference, beside llama.cpp's distance from the same.
 
   accuracy.py [MODEL…]            runs build/lumen, prints the table and writes docs/accuracy.md
-  accuracy.py --check [MODEL…]    the same without writing: a test
+  accuracy.py --check [MODEL…]    the same without writing: a test; exit status 77 (skipped) where there is no model
   accuracy.py --prepare [MODEL…]  only the reference and llama.cpp, into the cache (the slow part)
 
 MODEL: smollm2 gemma3-270m qwen2.5-coder-0.5b qwen2.5-coder-1.5b; default: those found in $LUMEN_TEST_MODELS as MODEL.gguf.
@@ -237,6 +237,11 @@ def prepare(names, paths, cache):
         KL_FILE.write_text(json.dumps(known, indent=1) + "\n")
 
 
+def skip(why):
+    say("accuracy.py: skipped:", why)
+    sys.exit(77)  # what ctest's SKIP_RETURN_CODE is set to
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ap.add_argument("models", nargs="*", metavar="MODEL", help=" ".join(MODELS))
@@ -247,6 +252,8 @@ def main():
     ap.add_argument("--prepare", action="store_true")
     args = ap.parse_args()
     store = os.environ.get("LUMEN_TEST_MODELS")
+    if not store and args.check:
+        skip("LUMEN_TEST_MODELS is not set")
     if not store:
         ap.error("LUMEN_TEST_MODELS must name the directory that holds the models")
     for m in args.models:
@@ -255,6 +262,8 @@ def main():
     paths = {m: Path(store) / f"{m}.gguf" for m in MODELS}
     names = args.models or [m for m in MODELS if paths[m].exists()]
     for m in names:
+        if not paths[m].exists() and args.check:
+            skip(f"{paths[m]} is not there")
         if not paths[m].exists():
             raise SystemExit(f"accuracy.py: {paths[m]} is missing; scripts/fetch_model.sh {m} {store}")
     if not names:
