@@ -1,0 +1,124 @@
+// The comparison of compiled kernels with the evaluator, for the tests beside this file.
+#include "backend/cpu/kernel_check.h"
+
+#include <gtest/gtest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "backend/cpu/cpu_target.h"
+#include "backend/cpu/features.h"
+#include "compiler/loops/eval.h"
+
+namespace lumen::cpu {
+
+const std::vector<std::string>& levels() {
+  static const std::vector<std::string> kLevels = {"avx2", "avx512", "avx512vnni"};
+  return kLevels;
+}
+
+Target& target(const std::string& level) {
+  static std::map<std::string, std::unique_ptr<Target>> targets;
+  std::unique_ptr<Target>& t = targets[level];
+  if (!t) {
+    auto made = make_cpu_target({.level = level, .threads = 2});
+    if (!made) {
+      std::fprintf(stderr, "%s\n", made.error().message.c_str());
+      std::abort();
+    }
+    t = made.take();
+  }
+  return *t;
+}
+
+bool runs(const std::string& level) {
+  Features f = detect();
+  bool fine = level == "avx2" ? f.avx2 : level == "avx512" ? f.avx512 : f.vnni;
+  static std::map<std::string, bool> told;
+  if (!fine && !told[level]) {
+    told[level] = true;
+    std::printf("this CPU has no %s: its code is compiled, not run\n", level.c_str());
+  }
+  return fine;
+}
+
+double ulp_distance(float a, float b) {
+  if (std::isnan(a) || std::isnan(b)) return std::isnan(a) && std::isnan(b) ? 0 : 1e9;
+  auto order = [](float f) {
+    int32_t i = std::bit_cast<int32_t>(f);
+    return static_cast<double>(i < 0 ? INT32_MIN - static_cast<int64_t>(i) : i);
+  };
+  return std::fabs(order(a) - order(b));
+}
+
+Bytes random_bytes(std::mt19937& rng, size_t size) {
+  Bytes b(size);
+  for (uint8_t& v : b) v = static_cast<uint8_t>(rng());
+  return b;
+}
+
+Bytes random_floats(std::mt19937& rng, size_t count, bool edges) {
+  static const float kEdges[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, 1.5f, 2.5f, -2.5f, 1e-40f, -1e-40f, 3e38f, -3e38f, 2147483648.0f, -2147483648.0f, 2147483520.0f,
+                                 65504.0f, 65520.0f, 1e-8f, INFINITY, -INFINITY, NAN};
+  std::vector<float> v(count);
+  for (size_t i = 0; i < count; ++i)
+    v[i] = edges && rng() % 4 == 0 ? kEdges[rng() % std::size(kEdges)] : std::ldexp(static_cast<float>(static_cast<int32_t>(rng())) / 2147483648.0f, static_cast<int>(rng() % 24) - 8);
+  return bytes_of(v);
+}
+
+namespace {
+
+std::string differs(const Run& run, const std::vector<Bytes>& expected, const std::vector<Bytes>& got) {
+  for (size_t b = 0; b < expected.size(); ++b) {
+    if (run.ulps == 0) {
+      for (size_t i = 0; i < expected[b].size(); ++i)
+        if (expected[b][i] != got[b][i])
+          return "buffer " + std::to_string(b) + " byte " + std::to_string(i) + ": expected " + std::to_string(expected[b][i]) + ", got " + std::to_string(got[b][i]);
+      continue;
+    }
+    for (size_t i = 0; i + 4 <= expected[b].size(); i += 4) {
+      float e, g;
+      std::memcpy(&e, &expected[b][i], 4);
+      std::memcpy(&g, &got[b][i], 4);
+      if (ulp_distance(e, g) > run.ulps) return "buffer " + std::to_string(b) + " float " + std::to_string(i / 4) + ": expected " + std::to_string(e) + ", got " + std::to_string(g);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string check(const Run& run, const std::string& level) {
+  std::string about = "level " + level + "\n" + print(run.kernel);
+  std::vector<Bytes> expected = run.buffers;
+  std::vector<loops::EvalBuffer> views;
+  for (Bytes& b : expected) views.push_back({b.data(), static_cast<int64_t>(b.size())});
+  Status status = loops::eval(run.kernel, views, run.scalars, 0, run.items);
+  if (!status) return "evaluator: " + status.error().message + "\n" + about;
+  Target& t = target(level);
+  auto code = t.compile(run.kernel);
+  if (!code) return "compile: " + code.error().message + "\n" + about;
+  if (!runs(level)) return {};
+  std::vector<std::unique_ptr<DeviceBuffer>> memory;
+  std::vector<BufferArg> args;
+  for (const Bytes& b : run.buffers) {
+    memory.push_back(t.allocate(static_cast<int64_t>(b.size())).take());
+    status = t.upload(*memory.back(), 0, b);
+    if (!status) return status.error().message;
+    args.push_back({memory.back().get(), 0});
+  }
+  status = t.launch(**code, args, run.scalars, run.items);
+  if (!status) return "launch: " + status.error().message + "\n" + about;
+  std::vector<Bytes> got;
+  for (size_t i = 0; i < memory.size(); ++i) {
+    got.emplace_back(run.buffers[i].size());
+    status = t.download(*memory[i], 0, got.back());
+    if (!status) return status.error().message;
+  }
+  std::string why = differs(run, expected, got);
+  return why.empty() ? why : why + "\n" + about + (*code)->listing();
+}
+
+}  // namespace lumen::cpu

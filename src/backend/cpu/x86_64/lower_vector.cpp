@@ -1,0 +1,323 @@
+// Lowering of I32 and F32 ops. At avx512 every instruction has an EVEX form, so that all 32 registers may be used.
+#include <cmath>
+#include <cstring>
+
+#include "backend/cpu/x86_64/lowering.h"
+#include "base/assert.h"
+
+namespace lumen::cpu {
+
+using namespace asmjit;
+
+namespace {
+
+// The instructions of plain two-operand ops. scalar: the form for one F32 lane (its memory operand is 4 bytes).
+struct BinaryRow {
+  LOp op;
+  Ty type;
+  InstId vex, evex, scalar;
+  bool commutes;
+};
+constexpr BinaryRow kBinary[] = {
+    {LOp::Add, Ty::F32, Inst::kIdVaddps, Inst::kIdVaddps, Inst::kIdVaddss, true},
+    {LOp::Sub, Ty::F32, Inst::kIdVsubps, Inst::kIdVsubps, Inst::kIdVsubss, false},
+    {LOp::Mul, Ty::F32, Inst::kIdVmulps, Inst::kIdVmulps, Inst::kIdVmulss, true},
+    {LOp::Div, Ty::F32, Inst::kIdVdivps, Inst::kIdVdivps, Inst::kIdVdivss, false},
+    {LOp::Min, Ty::F32, Inst::kIdVminps, Inst::kIdVminps, Inst::kIdVminss, false},
+    {LOp::Max, Ty::F32, Inst::kIdVmaxps, Inst::kIdVmaxps, Inst::kIdVmaxss, false},
+    {LOp::Add, Ty::I32, Inst::kIdVpaddd, Inst::kIdVpaddd, Inst::kIdVpaddd, true},
+    {LOp::Sub, Ty::I32, Inst::kIdVpsubd, Inst::kIdVpsubd, Inst::kIdVpsubd, false},
+    {LOp::Mul, Ty::I32, Inst::kIdVpmulld, Inst::kIdVpmulld, Inst::kIdVpmulld, true},
+    {LOp::Min, Ty::I32, Inst::kIdVpminsd, Inst::kIdVpminsd, Inst::kIdVpminsd, true},
+    {LOp::Max, Ty::I32, Inst::kIdVpmaxsd, Inst::kIdVpmaxsd, Inst::kIdVpmaxsd, true},
+    {LOp::And, Ty::I32, Inst::kIdVpand, Inst::kIdVpandd, Inst::kIdVpand, true},
+    {LOp::Or, Ty::I32, Inst::kIdVpor, Inst::kIdVpord, Inst::kIdVpor, true},
+    {LOp::Xor, Ty::I32, Inst::kIdVpxor, Inst::kIdVpxord, Inst::kIdVpxor, true},
+    {LOp::AddI16, Ty::I32, Inst::kIdVpaddw, Inst::kIdVpaddw, Inst::kIdVpaddw, true},
+    {LOp::MaddUBS, Ty::I32, Inst::kIdVpmaddubsw, Inst::kIdVpmaddubsw, Inst::kIdVpmaddubsw, false},
+    {LOp::MaddWD, Ty::I32, Inst::kIdVpmaddwd, Inst::kIdVpmaddwd, Inst::kIdVpmaddwd, true},
+    {LOp::ShlV, Ty::I32, Inst::kIdVpsllvd, Inst::kIdVpsllvd, Inst::kIdVpsllvd, false},
+    {LOp::ShrUV, Ty::I32, Inst::kIdVpsrlvd, Inst::kIdVpsrlvd, Inst::kIdVpsrlvd, false},
+    {LOp::ShrSV, Ty::I32, Inst::kIdVpsravd, Inst::kIdVpsravd, Inst::kIdVpsravd, false},
+};
+
+}  // namespace
+
+void Lowering::binary(const Stmt& s, InstId id, bool commutes) {
+  Reg a = s.src[0], b = s.src[1];
+  if (commutes && regs_[a.id].folded) std::swap(a, b);
+  Vec left = vec(a);
+  Operand right = rm(b);
+  emit(id, vec_dst(s.dst), left, right);
+}
+
+void Lowering::vector_op(const Stmt& s) {
+  bool scalar = lanes(s.dst) == 1;
+  for (const BinaryRow& row : kBinary)
+    if (row.op == s.op && row.type == type(s.dst)) {
+      InstId id = isa_.avx512 ? row.evex : row.vex;
+      return binary(s, scalar && row.type == Ty::F32 ? row.scalar : id, row.commutes);
+    }
+  Vec d;
+  auto dst = [&] { return vec_dst(s.dst); };
+  auto unary = [&](InstId id, InstId single) {
+    if (scalar && single) {
+      Vec a = vec(s.src[0]);
+      emit(id = single, dst(), a, a);
+    } else {
+      Operand a = rm(s.src[0]);
+      emit(id, dst(), a);
+    }
+  };
+  auto rounding = [&](int mode) {
+    Vec a = vec(s.src[0]);
+    if (scalar) emit(pick(Inst::kIdVroundss, Inst::kIdVrndscaless), dst(), a, a, Imm(mode));
+    else emit(pick(Inst::kIdVroundps, Inst::kIdVrndscaleps), dst(), a, Imm(mode));
+  };
+  auto with_constant = [&](InstId id, uint32_t bits) {
+    Vec c = constant32(bits, lanes(s.dst)), a = vec(s.src[0]);
+    emit(id, dst(), a, c);
+  };
+  InstId vpxor = pick(Inst::kIdVpxor, Inst::kIdVpxord), vpand = pick(Inst::kIdVpand, Inst::kIdVpandd);
+  switch (s.op) {
+    case LOp::Const: {
+      float f = static_cast<float>(s.fimm);
+      uint32_t bits = static_cast<uint32_t>(s.imm);
+      if (type(s.dst) == Ty::F32) std::memcpy(&bits, &f, 4);
+      d = dst();
+      if (bits == 0) emit(vpxor, d.xmm(), d.xmm(), d.xmm());
+      else move(d, constant32(bits, lanes(s.dst)));
+      return;
+    }
+    case LOp::Mov:
+      if (is_const(s.src[0]) && regs_[s.src[0].id].def->imm == 0 && regs_[s.src[0].id].def->fimm == 0 && !std::signbit(regs_[s.src[0].id].def->fimm)) {
+        d = dst();
+        emit(vpxor, d.xmm(), d.xmm(), d.xmm());
+        return;
+      }
+      [[fallthrough]];
+    case LOp::BitsF: case LOp::BitsI: {
+      Vec a = vec(s.src[0]);
+      return move(dst(), a);
+    }
+    case LOp::Splat: return splat(s);
+    case LOp::Iota: {
+      std::vector<uint8_t> bytes;
+      for (int l = 0; l < std::max(4, lanes(s.dst)); ++l) {
+        uint32_t v = static_cast<uint32_t>(l + s.imm);
+        for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<uint8_t>(v >> (8 * i)));
+      }
+      return move(dst(), constant(bytes, lanes(s.dst)));
+    }
+    case LOp::ToI32: cc_.vmovd(dst().xmm(), gp(s.src[0]).r32()); return;
+    case LOp::Div: case LOp::Mod: return int_divide(s);
+    case LOp::Neg:
+      if (type(s.dst) == Ty::F32) return with_constant(vpxor, 0x80000000);
+      else {
+        Vec zero = constant32(0, lanes(s.dst)), a = vec(s.src[0]);
+        return emit(Inst::kIdVpsubd, dst(), zero, a);
+      }
+    case LOp::Abs:
+      if (type(s.dst) == Ty::F32) return with_constant(vpand, 0x7FFFFFFF);
+      else {
+        Vec a = vec(s.src[0]);
+        return emit(Inst::kIdVpabsd, dst(), a);
+      }
+    case LOp::AndNot: {
+      Vec b = vec(s.src[1]);
+      Operand a = rm(s.src[0]);
+      return emit(pick(Inst::kIdVpandn, Inst::kIdVpandnd), dst(), b, a);
+    }
+    case LOp::Shl: case LOp::ShrU: case LOp::ShrS: return shift(s);
+    case LOp::CmpEq: case LOp::CmpLt: case LOp::CmpLe: return compare_lanes(s);
+    case LOp::Select: return select_lanes(s);
+    case LOp::Fma: return fma(s);
+    case LOp::Sqrt: return unary(Inst::kIdVsqrtps, Inst::kIdVsqrtss);
+    case LOp::Floor: return rounding(9);   // toward minus infinity, no exception
+    case LOp::Round: return rounding(8);   // to nearest even
+    case LOp::Rcp: {
+      Vec one = constant32(0x3F800000, lanes(s.dst)), a = vec(s.src[0]);
+      return emit(scalar ? Inst::kIdVdivss : Inst::kIdVdivps, dst(), one, a);
+    }
+    case LOp::CvtF: return unary(Inst::kIdVcvtdq2ps, 0);
+    case LOp::CvtI: return unary(Inst::kIdVcvtps2dq, 0);
+    case LOp::TruncI: return unary(Inst::kIdVcvttps2dq, 0);
+    case LOp::Dot4: return dot4(s);
+    case LOp::Lut16: {
+      Vec table = constant(s.table, lanes(s.dst)), a = vec(s.src[0]);
+      return emit(Inst::kIdVpshufb, dst(), table, a);
+    }
+    case LOp::DupLo16: case LOp::DupHi16: {
+      static const std::vector<uint8_t> kLo = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13}, kHi = {2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15};
+      Vec order = constant(s.op == LOp::DupLo16 ? kLo : kHi, lanes(s.dst)), a = vec(s.src[0]);
+      return emit(Inst::kIdVpshufb, dst(), a, order);
+    }
+    case LOp::HAdd: case LOp::HMax: return across(s);
+    case LOp::Lane: return lane(s);
+    default: LUMEN_ASSERT(false);
+  }
+}
+
+void Lowering::splat(const Stmt& s) {
+  Vec d;
+  if (type(s.src[0]) == Ty::I64) {
+    Gp a = gp(s.src[0]);
+    d = vec_dst(s.dst);
+    if (lanes(s.dst) == 1) return emit(Inst::kIdVmovd, d.xmm(), a.r32());
+    if (isa_.avx512) return emit(Inst::kIdVpbroadcastd, d, a.r32());
+    emit(Inst::kIdVmovd, d.xmm(), a.r32());
+    return emit(Inst::kIdVpbroadcastd, d, d.xmm());
+  }
+  Vec a = vec(s.src[0]);
+  d = vec_dst(s.dst);
+  if (lanes(s.dst) == 1) return move(d, a);
+  emit(type(s.dst) == Ty::F32 ? Inst::kIdVbroadcastss : Inst::kIdVpbroadcastd, d, a.xmm());
+}
+
+void Lowering::shift(const Stmt& s) {
+  Vec a = vec(s.src[0]), d = vec_dst(s.dst);
+  if (s.imm == 0) return move(d, a);
+  emit(s.op == LOp::Shl ? Inst::kIdVpslld : s.op == LOp::ShrU ? Inst::kIdVpsrld : Inst::kIdVpsrad, d, a, Imm(s.imm));
+}
+
+void Lowering::compare_lanes(const Stmt& s) {
+  bool real = type(s.src[0]) == Ty::F32;
+  Vec a = vec(s.src[0]), b = vec(s.src[1]), d = vec_dst(s.dst);
+  int real_code = s.op == LOp::CmpEq ? 0 : s.op == LOp::CmpLt ? 0x11 : 0x12;  // ordered, quiet
+  if (isa_.avx512) {
+    KReg k = cc_.newKw();
+    int code = s.op == LOp::CmpEq ? 0 : s.op == LOp::CmpLt ? 1 : 2;
+    if (real) emit(Inst::kIdVcmpps, k, a, b, Imm(real_code));
+    else emit(Inst::kIdVpcmpd, k, a, b, Imm(code));
+    return emit(Inst::kIdVpmovm2d, d, k);
+  }
+  if (real) return emit(Inst::kIdVcmpps, d, a, b, Imm(real_code));
+  if (s.op == LOp::CmpEq) return emit(Inst::kIdVpcmpeqd, d, a, b);
+  if (s.op == LOp::CmpLt) return emit(Inst::kIdVpcmpgtd, d, b, a);
+  Vec ones = constant32(~0u, lanes(s.dst));  // a <= b: not a > b
+  emit(Inst::kIdVpcmpgtd, d, a, b);
+  emit(Inst::kIdVpxor, d, d, ones);
+}
+
+void Lowering::select_lanes(const Stmt& s) {
+  Vec mask = vec(s.src[0]), a = vec(s.src[1]), b = vec(s.src[2]), d = vec_dst(s.dst);
+  if (!isa_.avx512) return emit(Inst::kIdVblendvps, d, b, a, mask);
+  KReg k = cc_.newKw();
+  emit(Inst::kIdVpmovd2m, k, mask);
+  cc_.k(k).vblendmps(d, b, a);
+}
+
+// a * b + c in the form that overwrites a register which is the result's or is not needed any more.
+void Lowering::fma(const Stmt& s) {
+  bool scalar = lanes(s.dst) == 1;
+  InstId f132 = scalar ? Inst::kIdVfmadd132ss : Inst::kIdVfmadd132ps, f213 = scalar ? Inst::kIdVfmadd213ss : Inst::kIdVfmadd213ps,
+         f231 = scalar ? Inst::kIdVfmadd231ss : Inst::kIdVfmadd231ps;
+  Reg a = s.src[0], b = s.src[1], c = s.src[2];
+  if (regs_[a.id].folded) std::swap(a, b);  // a memory operand stands in b or c
+  Vec d = vec_dst_over(s.dst, {c, a, b});
+  bool b_mem = regs_[b.id].folded, c_mem = regs_[c.id].folded;
+  auto is_d = [&](Reg r) { return !regs_[r.id].folded && !is_const(r) && regs_[r.id].vec.isValid() && regs_[r.id].vec.id() == d.id(); };
+  if (is_d(c)) {
+    Vec va = vec(a);
+    Operand vb = rm(b);
+    return emit(f231, d, va, vb);  // d = va * vb + d
+  }
+  if (!b_mem && is_d(b)) std::swap(a, b);
+  if (is_d(a)) {
+    if (b_mem) {
+      Vec vc = vec(c);
+      Operand vb = rm(b);
+      return emit(f132, d, vc, vb);  // d = d * vb + vc
+    }
+    Vec vb = vec(b);
+    Operand vc = rm(c);
+    return emit(f213, d, vb, vc);  // d = vb * d + vc
+  }
+  Vec va = vec(a);
+  Operand vb = rm(b);
+  if (c_mem) {
+    Operand vc = rm(c);
+    Vec x = vb.as<Vec>();
+    move(d, va);
+    return emit(f213, d, x, vc);
+  }
+  move(d, vec(c));
+  emit(f231, d, va, vb);
+}
+
+void Lowering::dot4(const Stmt& s) {
+  Reg a = s.src[0], b = s.src[1], c = s.src[2];
+  if (isa_.dot4) {
+    Vec d = vec_dst_over(s.dst, {a});
+    bool clash = false;  // d is also a factor, and not the sum
+    for (Reg r : {b, c}) clash |= !regs_[r.id].folded && !is_const(r) && vec(r).id() == d.id();
+    Vec sum = vec(a);
+    if (sum.id() != d.id() && clash) {
+      Vec t = new_vec(lanes(s.dst));
+      move(t, sum);
+      Vec vb = vec(b);
+      emit(Inst::kIdVpdpbusd, t, vb, rm(c));
+      return move(d, t);
+    }
+    move(d, sum);
+    Vec vb = vec(b);
+    return emit(Inst::kIdVpdpbusd, d, vb, rm(c));
+  }
+  // Exact without VNNI: even and odd bytes as halves, two vpmaddwd.
+  int n = lanes(s.dst);
+  Vec va = vec(a), vb = vec(b), vc = vec(c), low = constant32(0x00FF00FF, n), x = new_vec(n), y = new_vec(n), z = new_vec(n);
+  emit(pick(Inst::kIdVpand, Inst::kIdVpandd), x, vb, low);
+  emit(Inst::kIdVpsllw, y, vc, Imm(8));
+  emit(Inst::kIdVpsraw, y, y, Imm(8));
+  emit(Inst::kIdVpmaddwd, x, x, y);
+  emit(Inst::kIdVpsrlw, y, vb, Imm(8));
+  emit(Inst::kIdVpsraw, z, vc, Imm(8));
+  emit(Inst::kIdVpmaddwd, y, y, z);
+  emit(Inst::kIdVpaddd, x, x, y);
+  emit(Inst::kIdVpaddd, vec_dst(s.dst), va, x);
+}
+
+// Halves until one lane is left.
+void Lowering::across(const Stmt& s) {
+  bool real = type(s.dst) == Ty::F32, add = s.op == LOp::HAdd;
+  InstId id = real ? (add ? Inst::kIdVaddps : Inst::kIdVmaxps) : add ? Inst::kIdVpaddd : Inst::kIdVpmaxsd;
+  Vec x = vec(s.src[0]), d = vec_dst(s.dst).xmm();
+  int n = lanes(s.src[0]);
+  if (n == 1) return move(d, x);
+  if (n == 16) {
+    Vec t = new_vec(8), u = new_vec(8);
+    emit(Inst::kIdVextractf64x4, t.ymm(), x.zmm(), Imm(1));
+    emit(id, u.ymm(), x.ymm(), t.ymm());
+    x = u;
+  }
+  if (n >= 8) {
+    Vec t = new_vec(4), u = new_vec(4);
+    emit(pick(Inst::kIdVextractf128, Inst::kIdVextractf32x4), t, x.ymm(), Imm(1));
+    emit(id, u, x.xmm(), t);
+    x = u;
+  }
+  Vec t = new_vec(4), u = new_vec(4);
+  if (real) emit(Inst::kIdVpermilps, t, x.xmm(), Imm(0x4E));
+  else emit(Inst::kIdVpshufd, t, x.xmm(), Imm(0x4E));
+  emit(id, u, x.xmm(), t);
+  Vec w = new_vec(4);
+  if (real) emit(Inst::kIdVmovshdup, w, u);
+  else emit(Inst::kIdVpshufd, w, u, Imm(0xB1));
+  emit(id, d, u, w);
+}
+
+void Lowering::lane(const Stmt& s) {
+  Vec x = vec(s.src[0]), d = vec_dst(s.dst).xmm();
+  int l = static_cast<int>(s.imm);
+  if (l >= 4) {
+    Vec t = new_vec(4);
+    if (lanes(s.src[0]) == 16) emit(Inst::kIdVextractf32x4, t, x.zmm(), Imm(l / 4));
+    else emit(pick(Inst::kIdVextractf128, Inst::kIdVextractf32x4), t, x.ymm(), Imm(l / 4));
+    x = t;
+  }
+  if (l % 4 == 0) return move(d, x.xmm());
+  if (type(s.dst) == Ty::F32) emit(Inst::kIdVpermilps, d, x.xmm(), Imm(l % 4));
+  else emit(Inst::kIdVpshufd, d, x.xmm(), Imm(l % 4));
+}
+
+}  // namespace lumen::cpu
