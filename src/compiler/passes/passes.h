@@ -1,0 +1,44 @@
+// The passes over tensor IR, one a file, and the only place that orders them (pipeline.cpp). Each keeps the function valid.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "compiler/ir/ir.h"
+
+namespace lumen::passes {
+
+// A value nobody reads disappears; a scatter stays, since it changes state.
+void eliminate_dead(ir::Function& f);
+
+// Equal operations over equal operands become one.
+//   %3 = compute(%1) {cos …}   %9 = compute(%1) {cos …}      ->   %3, used twice
+void merge_equal(ir::Function& f);
+
+// Operations whose operands are all constant, over constant extents, are evaluated by the interpreter.
+//   %2: f32[32] = compute() [i] { pow(10000.0, …) }           ->   %2: f32[32] = const
+void fold_constants(ir::Function& f);
+
+// A sum of products of a weight's row with a row of activations becomes a dot.
+//   sum(k: 0, 576, mul(%1[t, k], %2[n, k]))                   ->   dot(%1[t], %2[n])
+void form_dots(ir::Function& f);
+
+// Dots with weights that have an integer form read requantised activations: `activation(group)` is the format for groups of
+// that many elements. Error bound: each activation moves by at most max|x| / 254 of its group.
+//   dot(%1[t], %2[n])                                         ->   %5 = compute(%1) : act<32>[T, K];  dot(%5[t], %2[n])
+void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation);
+
+// A producer read once, element by element, moves into its reader: residual sums and gates into the dot before them, norms into
+// the requantisation after them.
+void fuse(ir::Function& f);
+
+struct Options {
+  bool integer_dots = true;  // false: --exact
+  std::function<ir::FormatRef(int group)> activation;
+  std::function<void(const std::string& pass, const ir::Function& f)> after;  // --after, LUMEN_DUMP; may be empty
+};
+// Runs all passes in order. The verifier runs after each in debug builds.
+void run(ir::Function& f, const Options& options);
+const std::vector<std::string>& pass_names();  // in order
+
+}  // namespace lumen::passes

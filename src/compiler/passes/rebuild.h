@@ -1,0 +1,49 @@
+// Rebuilding a function value by value: what every pass that adds or removes values is written with.
+#pragma once
+#include <vector>
+
+#include "compiler/ir/ir.h"
+
+namespace lumen::passes {
+
+class Rebuild {
+ public:
+  explicit Rebuild(ir::Function& f) : old_(f), map_(f.values.size(), -1) {
+    next_.name = f.name;
+    next_.bounds = f.bounds;
+  }
+  const ir::Function& old() const { return old_; }
+  ir::Function& next() { return next_; }
+  int mapped(int id) const { return map_[id]; }
+  void replace(int old_id, int new_id) { map_[old_id] = new_id; }
+  // The value with its operands mapped, not yet added.
+  ir::Value remapped(const ir::Value& v) const {
+    ir::Value c = v;
+    for (int& o : c.operands) o = map_[o];
+    return c;
+  }
+  int add(ir::Value v) {
+    v.id = static_cast<int>(next_.values.size());
+    next_.values.push_back(std::move(v));
+    return next_.values.back().id;
+  }
+  void copy(const ir::Value& v) { map_[v.id] = add(remapped(v)); }
+  void finish() {
+    for (int r : old_.results) next_.results.push_back(map_[r]);
+    old_ = std::move(next_);
+  }
+
+ private:
+  ir::Function& old_;
+  ir::Function next_;
+  std::vector<int> map_;
+};
+
+// Reads of each value: operands of others, and results.
+std::vector<int> use_counts(const ir::Function& f);
+// The body with its reduced indices numbered by depth, from `rank` on: equal bodies become equal trees.
+ir::ExprPtr canonical(const ir::ExprPtr& e, int rank);
+// Drops operands the body does not read, and merges equal ones; renumbers the body.
+void tidy_operands(ir::Value& v);
+
+}  // namespace lumen::passes

@@ -1,0 +1,65 @@
+// Makes the requantised activations that integer dot products read, one encoding for all readers of a tensor.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "compiler/formats/layout.h"
+#include "compiler/passes/passes.h"
+#include "compiler/passes/rebuild.h"
+
+namespace lumen::passes {
+using ir::Ek;
+using ir::ExprPtr;
+
+// Elements that may share an activation scale: as many as the weight's float scales span where integer sub-scales stand under
+// them (they stay integers then), else one run of the finest float scale, at least 32.
+static int group_for(const ir::IntForm& form) {
+  int finest = form.block, integer = 0;
+  for (const auto* levels : {&form.scale, &form.offset})
+    for (const ir::ScaleLevel& l : *levels) {
+      if (l.integer) integer = 1; else finest = std::min(finest, l.extent);
+    }
+  return integer ? finest : std::max(32, std::min(finest, 32));
+}
+
+void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation) {
+  Rebuild r(f);
+  std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
+  for (const ir::Value& v : r.old().values) {
+    ir::Value c = r.remapped(v);
+    if (c.kind == ir::ValueKind::Compute) {
+      c.body = ir::rewrite(c.body, [&](const ExprPtr& e) -> ExprPtr {
+        if (e->kind != Ek::Dot) return nullptr;
+        const ir::Type wt = r.next().values[c.operands[e->operand2]].type;
+        const ir::Type xt = r.next().values[c.operands[e->operand]].type;
+        if (xt.format || !formats::has_integer_layout(wt)) return nullptr;
+        int group = group_for(*wt.format->form);
+        int64_t k = wt.dims.back().value;
+        ir::FormatRef act = k % group == 0 ? activation(group) : nullptr;
+        if (!act) return nullptr;
+        int x = c.operands[e->operand];
+        auto [it, fresh] = encoded.emplace(std::make_pair(x, group), -1);
+        if (fresh) {
+          ir::Type t = xt;
+          t.format = act;
+          std::vector<ExprPtr> at;
+          std::vector<std::string> axes;
+          for (int i = 0; i < xt.rank(); ++i) {
+            at.push_back(ir::make_index(i));
+            axes.push_back("a" + std::to_string(i));
+          }
+          it->second = ir::add_compute(r.next(), t, {x}, axes, ir::make_load(0, DType::F32, at), "requantise." + r.next().values[x].name);
+        }
+        c.operands.push_back(it->second);
+        size_t split = static_cast<size_t>(e->ival);
+        return ir::make_dot(static_cast<int>(c.operands.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
+                            {e->args.begin() + split, e->args.end()});
+      });
+      tidy_operands(c);
+    }
+    r.replace(v.id, r.add(c));
+  }
+  r.finish();
+}
+
+}  // namespace lumen::passes
