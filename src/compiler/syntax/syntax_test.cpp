@@ -1,4 +1,4 @@
-// The parser and the printer: standard files, file tests, hostile text.
+// The parser and the printer: standard files, file tests, hostile text, and the examples of docs/language.md.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -143,6 +143,29 @@ std::string run_case(const filetest::Case& c) {
 
 TEST(Syntax, ParseFiles) { filetest::run_filetests("parse", run_case); }
 TEST(Syntax, ErrorFiles) { filetest::run_filetests("error", run_case); }
+
+// Every ```lum block of the guide parses as it stands.
+TEST(Syntax, GuideExamples) {
+  std::istringstream guide(read(std::filesystem::path(LUMEN_SOURCE_DIR) / "docs" / "language.md"));
+  std::string line, block;
+  int count = 0, line_no = 0;
+  bool inside = false;
+  while (std::getline(guide, line)) {
+    ++line_no;
+    if (!inside && line.starts_with("```lum")) {
+      inside = true;
+      block.clear();
+    } else if (inside && line == "```") {
+      inside = false;
+      round_trip(block, "docs/language.md, example ending at line " + std::to_string(line_no));
+      ++count;
+    } else if (inside) {
+      block += line + "\n";
+    }
+  }
+  EXPECT_FALSE(inside);
+  EXPECT_GE(count, 5);
+}
 
 }  // namespace
 }  // namespace lumen::syntax
