@@ -12,7 +12,7 @@ namespace lumen::cpu {
 
 using Bytes = std::vector<uint8_t>;
 
-struct Run {
+struct CheckRun {
   loops::Kernel kernel;
   std::vector<Bytes> buffers;  // but for Scratch ones
   std::vector<int64_t> scalars;
@@ -26,7 +26,7 @@ Target& target(const std::string& level);  // made once, two threads
 bool runs(const std::string& level);
 
 // Empty, or what differs. A level that the CPU lacks is compiled only.
-std::string check(const Run& run, const std::string& level);
+std::string check(const CheckRun& run, const std::string& level);
 // Distance of two floats in units of the last place; NaNs are equal, as are zeros.
 double ulp_distance(float a, float b);
 

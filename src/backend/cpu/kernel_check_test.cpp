@@ -2,6 +2,7 @@
 #include "backend/cpu/kernel_check.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <bit>
 #include <cmath>
@@ -70,7 +71,7 @@ Bytes random_floats(std::mt19937& rng, size_t count, bool edges) {
 
 namespace {
 
-std::string differs(const Run& run, const std::vector<Bytes>& expected, const std::vector<Bytes>& got) {
+std::string differs(const CheckRun& run, const std::vector<Bytes>& expected, const std::vector<Bytes>& got) {
   for (size_t b = 0; b < expected.size(); ++b) {
     if (run.ulps == 0) {
       for (size_t i = 0; i < expected[b].size(); ++i)
@@ -88,9 +89,26 @@ std::string differs(const Run& run, const std::vector<Bytes>& expected, const st
   return {};
 }
 
+// Memory that ends where an inaccessible page begins: an access beyond its end is a crash.
+class Guarded {
+ public:
+  explicit Guarded(const Bytes& b) : size_(b.size()), mapped_((b.size() + 4095) / 4096 * 4096 + 4096) {
+    base_ = static_cast<uint8_t*>(mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(base_ + mapped_ - 4096, 4096, PROT_NONE);
+    std::copy(b.begin(), b.end(), data());
+  }
+  ~Guarded() { munmap(base_, mapped_); }
+  uint8_t* data() { return base_ + mapped_ - 4096 - size_; }
+  Bytes bytes() { return Bytes(data(), data() + size_); }
+
+ private:
+  size_t size_, mapped_;
+  uint8_t* base_;
+};
+
 }  // namespace
 
-std::string check(const Run& run, const std::string& level) {
+std::string check(const CheckRun& run, const std::string& level) {
   std::string about = "level " + level + "\n" + print(run.kernel);
   std::vector<Bytes> expected = run.buffers;
   std::vector<loops::EvalBuffer> views;
@@ -101,22 +119,18 @@ std::string check(const Run& run, const std::string& level) {
   auto code = t.compile(run.kernel);
   if (!code) return "compile: " + code.error().message + "\n" + about;
   if (!runs(level)) return {};
+  std::vector<std::unique_ptr<Guarded>> guarded;
   std::vector<std::unique_ptr<DeviceBuffer>> memory;
   std::vector<BufferArg> args;
   for (const Bytes& b : run.buffers) {
-    memory.push_back(t.allocate(static_cast<int64_t>(b.size())).take());
-    status = t.upload(*memory.back(), 0, b);
-    if (!status) return status.error().message;
+    guarded.push_back(std::make_unique<Guarded>(b));
+    memory.push_back(t.wrap(guarded.back()->data(), static_cast<int64_t>(b.size())).take());
     args.push_back({memory.back().get(), 0});
   }
   status = t.launch(**code, args, run.scalars, run.items);
   if (!status) return "launch: " + status.error().message + "\n" + about;
   std::vector<Bytes> got;
-  for (size_t i = 0; i < memory.size(); ++i) {
-    got.emplace_back(run.buffers[i].size());
-    status = t.download(*memory[i], 0, got.back());
-    if (!status) return status.error().message;
-  }
+  for (const auto& g : guarded) got.push_back(g->bytes());
   std::string why = differs(run, expected, got);
   return why.empty() ? why : why + "\n" + about + (*code)->listing();
 }

@@ -45,7 +45,7 @@ struct Options {
 
 void test_op(const std::string& what, const std::vector<Operand>& operands, const Make& make, const Options& options = {}) {
   std::mt19937 rng(7);
-  Run run;
+  CheckRun run;
   run.kernel = around(operands, make);
   run.items = kItems;
   run.ulps = options.ulps;
