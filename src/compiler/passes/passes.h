@@ -32,6 +32,9 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
 // the requantisation after them.
 void fuse(ir::Function& f);
 
+// Exact runs keep states in f32, whatever the model declares: f16 and bf16 states are widened.
+void widen_states(ir::Function& f);
+
 struct Options {
   bool integer_dots = true;  // false: --exact
   std::function<ir::FormatRef(int group)> activation;

@@ -27,10 +27,10 @@ ir::Function outline(const ir::Function& f, int id) {
   return one;
 }
 
-Result<std::shared_ptr<const Kernel>> KernelCache::get(const ir::Function& f, int id, bool one_token) {
+Result<std::shared_ptr<const Kernel>> KernelCache::get(const ir::Function& f, int id, int token_hint) {
   ir::Function one = outline(f, id);
   const ir::Value& v = one.values.back();
-  loops::Schedule s = schedule::choose(one, v, target_.machine(), one_token);
+  loops::Schedule s = schedule::choose(one, v, target_.machine(), token_hint);
   std::string key = ir::print(one) + "\nlanes " + std::to_string(s.lanes) + " groups " + std::to_string(s.row_groups) + " tokens " +
                     std::to_string(s.tokens) + (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "");
   std::lock_guard lock(mutex_);
@@ -100,7 +100,7 @@ static int storage(const ir::Function& f, int id) {
   return v->id;
 }
 
-Result<Plan> make_plan(ir::Function fn, KernelCache& kernels, const std::map<std::string, int64_t>& bounds, bool one_token) {
+Result<Plan> make_plan(ir::Function fn, KernelCache& kernels, const std::map<std::string, int64_t>& bounds, int token_hint) {
   Plan p;
   p.function = std::move(fn);
   const ir::Function& f = p.function;
@@ -140,7 +140,7 @@ Result<Plan> make_plan(ir::Function fn, KernelCache& kernels, const std::map<std
   };
   for (const ir::Value& v : f.values) {
     if (launch_of[v.id] < 0) continue;
-    LUMEN_TRY(kernel, kernels.get(f, v.id, one_token));
+    LUMEN_TRY(kernel, kernels.get(f, v.id, token_hint));
     Launch l;
     l.kernel = kernel;
     l.name = v.name.empty() ? "%" + std::to_string(v.id) : v.name;

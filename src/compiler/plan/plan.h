@@ -34,7 +34,7 @@ class KernelCache {
   explicit KernelCache(Target& target) : target_(target) {}
   Target& target() { return target_; }
   // The operation f.values[id], outlined, scheduled and compiled.
-  Result<std::shared_ptr<const Kernel>> get(const ir::Function& f, int id, bool one_token);
+  Result<std::shared_ptr<const Kernel>> get(const ir::Function& f, int id, int token_hint);
   size_t size() const { return kernels_.size(); }
 
  private:
@@ -65,7 +65,7 @@ struct Plan {
 };
 
 // f after the passes. `bounds` limits every symbol that sizes a temporary.
-Result<Plan> make_plan(ir::Function f, KernelCache& kernels, const std::map<std::string, int64_t>& bounds, bool one_token);
+Result<Plan> make_plan(ir::Function f, KernelCache& kernels, const std::map<std::string, int64_t>& bounds, int token_hint);
 std::string print(const Plan& p);
 
 // The operation as a function of its own: its operands are params p0, p1, …; the text of it is the kernel's identity.

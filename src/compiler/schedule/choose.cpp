@@ -14,17 +14,17 @@ static int lanes_dividing(const Machine& m, std::initializer_list<int64_t> sizes
   return 1;
 }
 
-loops::Schedule choose(const ir::Function& f, const ir::Value& v, const Machine& m, bool one_token) {
+loops::Schedule choose(const ir::Function& f, const ir::Value& v, const Machine& m, int token_hint) {
   (void)f;
   loops::Schedule s;
   s.lanes = m.lanes;
-  s.one_token = one_token;
+  s.one_token = token_hint == 1;
   switch (loops::shape_of(v)) {
     case loops::Shape::Dot: {
       // A tile of groups x tokens accumulators, the codes of each group, one broadcast and a temporary fit the registers.
       s.row_groups = m.lanes == 1 ? 1 : 2;
       s.tokens = m.lanes == 1 ? 1 : m.vector_registers >= 32 ? 8 : 4;
-      s.panel = !one_token && m.lanes > 1;
+      s.panel = (token_hint == 0 || token_hint > s.tokens) && m.lanes > 1;
       break;
     }
     case loops::Shape::Attention: {

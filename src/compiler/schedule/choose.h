@@ -6,7 +6,7 @@
 
 namespace lumen::schedule {
 
-// one_token: the run-time extent of the first axis is known to be 1 (decoding one sequence).
-loops::Schedule choose(const ir::Function& f, const ir::Value& v, const Machine& m, bool one_token);
+// token_hint: the most tokens a step of this plan has, where that is few: 1 decodes one sequence; 0 is any number.
+loops::Schedule choose(const ir::Function& f, const ir::Value& v, const Machine& m, int token_hint);
 
 }  // namespace lumen::schedule

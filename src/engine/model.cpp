@@ -1,0 +1,189 @@
+// Loading a model and running its steps.
+#include "engine/model.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include "compiler/passes/passes.h"
+#include "engine/activation.h"
+#include "engine/gguf_source.h"
+
+namespace lumen::engine {
+
+// Most tokens of a step for each kind of plan: one sequence decoding, a few tokens, anything.
+constexpr int kFewTokens = 4;
+static int hint_for(int64_t tokens) { return tokens == 1 ? 1 : tokens <= kFewTokens ? kFewTokens : 0; }
+
+Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,
+                                           std::shared_ptr<Target> target, const ModelOptions& options) {
+  auto m = std::make_unique<Model>();
+  m->lib_ = lib;
+  m->file_ = file;
+  m->target_ = target;
+  m->options_ = options;
+  LUMEN_TRY(arch, file->get_string("general.architecture"));
+  const ast::ModelDecl* decl = lib->model_for("gguf", std::string(arch));
+  if (!decl) {
+    std::string known;
+    for (const std::string& n : lib->model_names()) known += (known.empty() ? "" : ", ") + n;
+    return Error{file->path() + ": general.architecture is " + quoted(arch) + ", which no model declaration handles (known: " + known +
+                 "); a `model` with `arch gguf \"" + std::string(arch) + "\"` in a .lum file (--lum DIR) would teach it"};
+  }
+  GgufSource source(*lib, *file);
+  LUMEN_TRY(instance, sema::instantiate(*lib, *decl, source));
+  m->instance_ = std::move(instance);
+  if (options.exact) passes::widen_states(m->instance_.forward);
+  const ir::Type& out = m->instance_.forward.values[m->instance_.forward.results[0]].type;
+  m->vocab_ = out.dims.back().value;
+  int64_t trained = INT64_MAX;
+  if (auto it = m->instance_.config.find("context"); it != m->instance_.config.end())
+    if (auto* n = std::get_if<int64_t>(&it->second)) trained = *n;
+  m->context_ = options.context > 0 ? options.context : std::min<int64_t>(trained, 4096);
+  m->batch_ = std::min(options.batch, m->context_ * std::max<int64_t>(options.sequences, 1));
+  m->max_rows_ = std::clamp<int64_t>((64 << 20) / (m->vocab_ * 4), 1, m->batch_);
+  m->pages_per_sequence_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
+  m->pages_ = m->pages_per_sequence_ * std::max<int64_t>(options.sequences, 1);
+  m->kernels_ = std::make_unique<plan::KernelCache>(*target);
+  int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+  m->store_ = std::make_unique<WeightStore>(*lib, *file, m->instance_, *target, threads);
+  int64_t sequences = std::max<int64_t>(options.sequences, 1);
+  for (auto [name, n] : {std::pair<const char*, int64_t>{"tokens", m->batch_}, {"pos", m->batch_}, {"seq", m->batch_}, {"rows", m->max_rows_},
+                         {"table", sequences * m->pages_per_sequence_}}) {
+    LUMEN_TRY(buffer, target->allocate(n * 4 + 256));
+    m->params_[name] = std::move(buffer);
+  }
+  for (const ir::Value& v : m->instance_.forward.values) {
+    if (v.kind != ir::ValueKind::Param || v.role != ir::Role::State) continue;
+    int64_t elements = m->pages_;
+    for (int i = 1; i < v.type.rank(); ++i) elements *= v.type.dims[i].value;
+    int64_t bytes = elements * size_of(v.type.scalar);
+    LUMEN_TRY(buffer, target->allocate(bytes + 256));
+    m->params_[v.name] = std::move(buffer);
+    m->state_bytes_ += bytes;
+  }
+  return m;
+}
+
+ir::Function Model::optimised(const ir::Function& f) const {
+  ir::Function copy = f;
+  passes::Options o;
+  o.integer_dots = !options_.exact;
+  o.activation = [this](int group) { return activation_format(*lib_, group); };
+  passes::run(copy, o);
+  return copy;
+}
+
+Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int hint) {
+  auto r = std::make_unique<Ready>();
+  int64_t tokens = hint > 0 ? hint : batch_;
+  std::map<std::string, int64_t> bounds = {{"T", tokens}, {"R", std::min(tokens, max_rows_)}, {"S", std::max<int64_t>(options_.sequences, 1)}, {"B", pages_per_sequence_}, {"P", pages_}};
+  LUMEN_TRY(plan, plan::make_plan(optimised(f), *kernels_, bounds, hint));
+  r->plan = std::move(plan);
+  LUMEN_TRY(weights, store_->bind(r->plan, options_.progress));
+  r->weights = std::move(weights);
+  std::map<std::string, BufferArg> params;
+  for (auto& [name, buffer] : params_) params[name] = {buffer.get(), 0};
+  LUMEN_TRY(runner, plan::Runner::create(*target_, r->plan, params, r->weights));
+  r->runner = std::move(runner);
+  return r;
+}
+
+Result<Model::Ready*> Model::ready(int hint) {
+  auto& slot = ready_[hint];
+  if (!slot) {
+    LUMEN_TRY(r, prepare(instance_.forward, hint));
+    slot = std::move(r);
+  }
+  return slot.get();
+}
+
+Result<const plan::Plan*> Model::plan_for(int64_t tokens) {
+  LUMEN_TRY(r, ready(hint_for(tokens)));
+  return const_cast<const plan::Plan*>(&r->plan);
+}
+
+Status Model::check(const Batch& b) const {
+  size_t n = b.tokens.size();
+  if (n == 0 || static_cast<int64_t>(n) > batch_) return Error{"a step takes 1 to " + std::to_string(batch_) + " tokens, found " + std::to_string(n), true};
+  if (b.pos.size() != n || b.seq.size() != n) return Error{"a step's tokens, positions and sequences differ in number", true};
+  if (static_cast<int64_t>(b.rows.size()) > max_rows_) return Error{"a step gives logits of at most " + std::to_string(max_rows_) + " rows", true};
+  for (size_t i = 0; i < n; ++i) {
+    if (b.tokens[i] < 0 || b.tokens[i] >= vocab_) return Error{"token " + std::to_string(b.tokens[i]) + " is outside the vocabulary of " + std::to_string(vocab_), true};
+    if (b.seq[i] < 0 || static_cast<size_t>(b.seq[i]) >= b.pages.size()) return Error{"a token of a sequence without pages", true};
+    if (b.pos[i] < 0 || b.pos[i] >= context_ || static_cast<size_t>(b.pos[i] / sema::kPageTokens) >= b.pages[b.seq[i]].size())
+      return Error{"position " + std::to_string(b.pos[i]) + " is outside the context of " + std::to_string(context_) + " tokens", true};
+  }
+  for (int32_t r : b.rows)
+    if (r < 0 || static_cast<size_t>(r) >= n) return Error{"a row of logits outside the step's tokens", true};
+  for (const auto& pages : b.pages)
+    for (int32_t p : pages)
+      if (p < 0 || p >= pages_) return Error{"a page outside the cache", true};
+  if (static_cast<int64_t>(b.pages.size()) > std::max<int64_t>(options_.sequences, 1)) return Error{"more sequences in a step than the model was loaded for", true};
+  return ok_status();
+}
+
+Status Model::upload(const Batch& b, std::map<std::string, int64_t>& symbols) {
+  auto put = [&](const char* name, const std::vector<int32_t>& v) {
+    return target_->upload(*params_[name], 0, {reinterpret_cast<const uint8_t*>(v.data()), v.size() * 4});
+  };
+  LUMEN_CHECK(put("tokens", b.tokens));
+  LUMEN_CHECK(put("pos", b.pos));
+  LUMEN_CHECK(put("seq", b.seq));
+  LUMEN_CHECK(put("rows", b.rows));
+  size_t widest = 1;
+  for (const auto& p : b.pages) widest = std::max(widest, p.size());
+  std::vector<int32_t> table(b.pages.size() * widest, 0);
+  for (size_t s = 0; s < b.pages.size(); ++s) std::copy(b.pages[s].begin(), b.pages[s].end(), table.begin() + s * widest);
+  LUMEN_CHECK(put("table", table));
+  symbols = {{"T", b.tokens.size()}, {"R", b.rows.size()}, {"S", b.pages.size()}, {"B", widest}, {"P", pages_}};
+  return ok_status();
+}
+
+Result<const float*> Model::step(const Batch& b) {
+  LUMEN_CHECK(check(b));
+  int hint = hint_for(static_cast<int64_t>(b.tokens.size()));
+  if (hint == 1 && b.rows.size() != 1) hint = kFewTokens;  // decoding plans take one row for granted
+  LUMEN_TRY(r, ready(hint));
+  std::map<std::string, int64_t> symbols;
+  LUMEN_CHECK(upload(b, symbols));
+  r->runner.profile = profile_;
+  last_ = r;
+  LUMEN_CHECK(r->runner.run(symbols));
+  BufferArg out = r->runner.result(0);
+  if (uint8_t* host = out.buffer->host()) return reinterpret_cast<const float*>(host + out.offset);
+  logits_.resize(b.rows.size() * vocab_);
+  LUMEN_CHECK(target_->download(*out.buffer, out.offset, {reinterpret_cast<uint8_t*>(logits_.data()), logits_.size() * 4}));
+  return static_cast<const float*>(logits_.data());
+}
+
+Result<std::vector<float>> Model::hidden(const Batch& b, int layer) {
+  LUMEN_CHECK(check(b));
+  if (layer < 0 || layer > layers()) return Error{"--layer: expected 0 to " + std::to_string(layers()) + ", found " + std::to_string(layer), true};
+  ir::Function f = instance_.forward;
+  int value = instance_.residuals[layer];
+  f.values.resize(value + 1);
+  f.results = {value};
+  LUMEN_TRY(r, prepare(f, 0));
+  std::map<std::string, int64_t> symbols;
+  LUMEN_CHECK(upload(b, symbols));
+  LUMEN_CHECK(r->runner.run(symbols));
+  BufferArg out = r->runner.result(0);
+  std::vector<float> x(b.tokens.size() * f.values[value].type.dims.back().value);
+  LUMEN_CHECK(target_->download(*out.buffer, out.offset, {reinterpret_cast<uint8_t*>(x.data()), x.size() * 4}));
+  return x;
+}
+
+std::vector<std::pair<std::string, double>> Model::profile() const {
+  std::map<std::string, double> sum;
+  if (last_)
+    for (size_t i = 0; i < last_->plan.launches.size() && i < last_->runner.times.size(); ++i) {
+      std::string name = last_->plan.launches[i].name;
+      sum[name.substr(0, name.find('['))] += last_->runner.times[i];
+    }
+  std::vector<std::pair<std::string, double>> out(sum.begin(), sum.end());
+  std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.second > b.second; });
+  return out;
+}
+
+}  // namespace lumen::engine

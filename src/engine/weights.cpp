@@ -1,0 +1,226 @@
+// Evaluates weight expressions and lays weights out.
+#include "engine/weights.h"
+
+#include <atomic>
+#include <cstring>
+
+#include "compiler/ir/interp.h"
+#include "engine/gguf_source.h"
+
+namespace lumen::engine {
+
+// What tells two layouts of one weight apart.
+static std::string layout_key(const std::string& param, const std::optional<formats::PackedLayout>& l) {
+  if (!l) return param;
+  return param + "|" + std::to_string(l->rows) + "x" + std::to_string(l->groups) + (l->integer ? "i" : std::string(name(l->element)));
+}
+
+WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads)
+    : lib_(lib), file_(file), target_(target), team_(threads) {
+  for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
+}
+
+static int64_t row_length(const ir::Type& t) { return t.dims.back().value; }
+static int64_t row_count(const ir::Type& t) {
+  int64_t n = 1;
+  for (int i = 0; i + 1 < t.rank(); ++i) n *= t.dims[i].value;
+  return n;
+}
+static int64_t bytes_per_row(const ir::Type& t) {
+  return t.format ? ir::row_bytes(*t.format, row_length(t)) : row_length(t) * size_of(t.scalar);
+}
+
+Result<WeightStore::Rows> WeightStore::tensor(const std::string& name) {
+  const CheckpointTensor* t = file_.find_tensor(name);
+  if (!t) return Error{file_.path() + ": no tensor " + name};
+  LUMEN_TRY(data, file_.data(*t));
+  LUMEN_TRY(type, tensor_type(lib_, file_, *t));
+  Rows r{type, {}, {}};
+  int64_t n = row_count(type), bytes = bytes_per_row(type);
+  r.row.resize(n);
+  for (int64_t i = 0; i < n; ++i) r.row[i] = data.data + i * bytes;
+  return r;
+}
+
+// Decoded to f32, whatever it was.
+Result<WeightStore::Rows> WeightStore::to_floats(Rows r) {
+  if (!r.type.format && r.type.scalar == DType::F32) return r;
+  int64_t n = row_count(r.type), k = row_length(r.type);
+  LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(n) * k * 4));
+  auto own = std::make_shared<Buffer>(std::move(buffer));
+  float* out = own->as<float>().data();
+  DType from = r.type.scalar;
+  if (!r.type.format && from != DType::F16 && from != DType::BF16) return Error{file_.path() + ": cannot read weights of type " + std::string(name(from)) + " as f32"};
+  team_.run(n, 64, [&](int, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      if (r.type.format) {
+        ir::decode_row(*r.type.format, r.row[i], k, out + i * k);
+        continue;
+      }
+      for (int64_t j = 0; j < k; ++j) {
+        uint16_t h;
+        std::memcpy(&h, r.row[i] + 2 * j, 2);
+        out[i * k + j] = from == DType::F16 ? half_to_float(h) : bfloat_to_float(h);
+      }
+    }
+  });
+  for (int64_t i = 0; i < n; ++i) r.row[i] = reinterpret_cast<const uint8_t*>(out + i * k);
+  r.type.format = nullptr;
+  r.type.scalar = DType::F32;
+  r.owned.push_back(own);
+  return r;
+}
+
+Result<WeightStore::Rows> WeightStore::evaluate(const sema::WeightExpr& e) {
+  if (e.kind == sema::WeightExpr::Tensor) return tensor(e.name);
+  if (e.kind == sema::WeightExpr::Concat) {
+    Rows all;
+    for (const sema::WeightExpr& a : e.args) {
+      LUMEN_TRY(part, evaluate(a));
+      if (all.row.empty()) all = std::move(part);
+      else {
+        all.row.insert(all.row.end(), part.row.begin(), part.row.end());
+        all.owned.insert(all.owned.end(), part.owned.begin(), part.owned.end());
+        all.type.dims[0].value += part.type.dims[0].value;
+      }
+    }
+    return all;
+  }
+  LUMEN_TRY(r, evaluate(e.args[0]));
+  switch (e.kind) {
+    case sema::WeightExpr::RopeRows: {
+      int64_t n = static_cast<int64_t>(r.row.size()), per = n / e.heads, half = e.rotated / 2;
+      if (r.type.rank() == 1) {  // a bias: its elements are what the rows are elsewhere
+        LUMEN_TRY(f, to_floats(std::move(r)));
+        int64_t k = row_length(f.type), each = k / e.heads;
+        LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(k) * 4));
+        auto own = std::make_shared<Buffer>(std::move(buffer));
+        float* out = own->as<float>().data();
+        const float* in = reinterpret_cast<const float*>(f.row[0]);
+        std::memcpy(out, in, static_cast<size_t>(k) * 4);
+        for (int64_t h = 0; h < e.heads; ++h)
+          for (int64_t i = 0; i < half; ++i) {
+            out[h * each + i] = in[h * each + 2 * i];
+            out[h * each + i + half] = in[h * each + 2 * i + 1];
+          }
+        f.row[0] = reinterpret_cast<const uint8_t*>(out);
+        f.owned.push_back(own);
+        return f;
+      }
+      std::vector<const uint8_t*> out = r.row;
+      for (int64_t h = 0; h < e.heads; ++h)
+        for (int64_t i = 0; i < half; ++i) {
+          out[h * per + i] = r.row[h * per + 2 * i];
+          out[h * per + i + half] = r.row[h * per + 2 * i + 1];
+        }
+      r.row = std::move(out);
+      return r;
+    }
+    case sema::WeightExpr::Rows:
+      r.row = {r.row.begin() + e.lo, r.row.begin() + e.hi};
+      r.type.dims[0] = ir::Dim(e.hi - e.lo);
+      return r;
+    case sema::WeightExpr::Reshape: return r;
+    case sema::WeightExpr::AddConst:
+    case sema::WeightExpr::MulConst: {
+      LUMEN_TRY(f, to_floats(std::move(r)));
+      int64_t k = row_length(f.type);
+      LUMEN_TRY(buffer, Buffer::allocate(f.row.size() * k * 4));
+      auto own = std::make_shared<Buffer>(std::move(buffer));
+      float* out = own->as<float>().data();
+      for (size_t i = 0; i < f.row.size(); ++i) {
+        const float* in = reinterpret_cast<const float*>(f.row[i]);
+        for (int64_t j = 0; j < k; ++j)
+          out[i * k + j] = e.kind == sema::WeightExpr::AddConst ? in[j] + static_cast<float>(e.value) : in[j] * static_cast<float>(e.value);
+        f.row[i] = reinterpret_cast<const uint8_t*>(out + i * k);
+      }
+      f.owned.push_back(own);
+      return f;
+    }
+    default: return Error{"weight expression of an unknown kind"};
+  }
+}
+
+// The weight with the type the IR gives it.
+Result<WeightStore::Rows> WeightStore::declared(const sema::Weight& w) {
+  LUMEN_TRY(r, evaluate(w.from));
+  if (!w.type.format && w.type.scalar == DType::F32 && (r.type.format || r.type.scalar != DType::F32)) {
+    LUMEN_TRY(f, to_floats(std::move(r)));
+    r = std::move(f);
+  }
+  // Another split of the same elements into rows (a reshape) moves the row pointers, if the rows follow each other.
+  int64_t want = row_count(w.type), bytes = bytes_per_row(w.type);
+  if (static_cast<int64_t>(r.row.size()) != want) {
+    int64_t old = bytes_per_row(r.type);
+    for (size_t i = 1; i < r.row.size(); ++i)
+      if (r.row[i] != r.row[0] + static_cast<int64_t>(i) * old) return Error{file_.path() + ": weight " + w.param + " cannot be reshaped: its rows were permuted"};
+    const uint8_t* first = r.row[0];
+    r.row.resize(want);
+    for (int64_t i = 0; i < want; ++i) r.row[i] = first + i * bytes;
+  }
+  r.type = w.type;
+  return r;
+}
+
+Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout) {
+  LUMEN_TRY(r, declared(w));
+  std::shared_ptr<DeviceBuffer> made;
+  if (layout) {
+    LUMEN_TRY(buffer, target_.allocate(layout->bytes() + 256));
+    made = std::move(buffer);
+    Buffer staging;
+    uint8_t* to = made->host();
+    if (!to) {
+      LUMEN_TRY(s, Buffer::allocate(static_cast<size_t>(layout->bytes())));
+      staging = std::move(s);
+      to = staging.data();
+    }
+    team_.run(layout->groups, 4, [&](int, int64_t begin, int64_t end) {
+      formats::pack(r.type, *layout, [&](int64_t n) { return r.row[n]; }, begin, end, to);
+    });
+    if (!made->host()) LUMEN_CHECK(target_.upload(*made, 0, staging.bytes()));
+    packed_bytes_ += layout->bytes();
+    if (const CheckpointTensor* t = w.from.kind == sema::WeightExpr::Tensor ? file_.find_tensor(w.from.name)
+                                    : w.from.args.size() == 1              ? file_.find_tensor(w.from.args[0].name)
+                                                                           : nullptr)
+      file_.release(*t);
+  } else {
+    int64_t n = static_cast<int64_t>(r.row.size()), bytes = bytes_per_row(r.type);
+    bool together = r.owned.empty();
+    for (int64_t i = 1; i < n && together; ++i) together = r.row[i] == r.row[0] + i * bytes;
+    if (together) {
+      auto mapped = target_.wrap(r.row[0], n * bytes);
+      if (mapped) made = mapped.take();
+    }
+    if (!made) {
+      LUMEN_TRY(buffer, target_.allocate(n * bytes + 256));
+      made = std::move(buffer);
+      for (int64_t i = 0; i < n; ++i) LUMEN_CHECK(target_.upload(*made, i * bytes, {r.row[i], static_cast<size_t>(bytes)}));
+    }
+  }
+  BufferArg arg{made.get(), 0};
+  made_[layout_key(w.param, layout)] = made;
+  return arg;
+}
+
+Result<std::vector<BufferArg>> WeightStore::bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress) {
+  std::vector<BufferArg> out;
+  int64_t total = 0, done = 0;
+  for (const plan::WeightUse& u : plan.weights) total += u.layout ? u.layout->bytes() : 0;
+  for (const plan::WeightUse& u : plan.weights) {
+    const std::string& param = plan.function.values[u.param].name;
+    if (auto it = made_.find(layout_key(param, u.layout)); it != made_.end()) {
+      out.push_back({it->second.get(), 0});
+    } else {
+      auto w = weights_.find(param);
+      if (w == weights_.end()) return Error{file_.path() + ": the model's weight " + param + " is bound to nothing"};
+      LUMEN_TRY(arg, make(*w->second, u.layout));
+      out.push_back(arg);
+    }
+    done += u.layout ? u.layout->bytes() : 0;
+    if (progress && u.layout) progress(done, total);
+  }
+  return out;
+}
+
+}  // namespace lumen::engine

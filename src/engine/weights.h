@@ -1,0 +1,46 @@
+// WeightStore: the weights of a model as kernels want them. A weight read in its file's own layout is used where it lies in the
+// mapped file; one that kernels want in a derived layout is packed once, by all threads, and its pages of the file are let go.
+#pragma once
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/thread_team.h"
+#include "checkpoint/checkpoint.h"
+#include "compiler/plan/plan.h"
+#include "compiler/sema/model.h"
+
+namespace lumen::engine {
+
+class WeightStore {
+ public:
+  WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads);
+  // Buffers of all weights a plan uses, in order; what is there already is shared. `progress(done, total)` in bytes, may be empty.
+  Result<std::vector<BufferArg>> bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress);
+  int64_t packed_bytes() const { return packed_bytes_; }
+
+ private:
+  // A weight's rows in the storage of its own type; `owned` holds what was computed rather than mapped.
+  struct Rows {
+    ir::Type type;
+    std::vector<const uint8_t*> row;
+    std::vector<std::shared_ptr<Buffer>> owned;
+  };
+  Result<Rows> evaluate(const sema::WeightExpr& e);
+  Result<Rows> tensor(const std::string& name);
+  Result<Rows> to_floats(Rows r);
+  Result<Rows> declared(const sema::Weight& w);
+  Result<BufferArg> make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout);
+
+  const sema::Library& lib_;
+  const Checkpoint& file_;
+  std::map<std::string, const sema::Weight*> weights_;
+  Target& target_;
+  ThreadTeam team_;
+  std::map<std::string, std::shared_ptr<DeviceBuffer>> made_;
+  int64_t packed_bytes_ = 0;
+};
+
+}  // namespace lumen::engine
