@@ -285,30 +285,24 @@ ExprPtr Parser::postfix(ExprPtr left, const Token& from) {
   return left;
 }
 
-// `<` opens type arguments where it touches the name before it, only names, numbers, commas, parentheses and such lists stand
-// up to its '>', and that '>' touches a '('. Everything else is a comparison. Looks at most kReach tokens ahead.
+// `<` opens type arguments where it touches the name before it, only names, numbers, commas, parentheses (whatever is in them) and
+// such lists stand up to its '>', and that '>' touches a '('. Everything else is a comparison. Looks at most kReach tokens ahead.
 bool Parser::type_args_ahead() const {
   constexpr size_t kReach = 64;
   if (!peek().touches) return false;
-  int angle = 0, round = 0;
-  for (size_t i = 0; i < kReach; ++i) {
-    const Token& t = peek(i);
+  int angle = 0;
+  size_t i = at_;
+  for (size_t seen = 0; seen < kReach; ++seen, ++i) {
+    const Token& t = tokens_[i];
     if (is(t, "(")) {
-      ++round;
-    } else if (is(t, ")")) {
-      if (--round < 0) return false;
-    } else if (t.kind == Tk::End || t.kind == Tk::Newline || t.kind == Tk::String) {
-      return false;
-    } else if (round > 0) {
-      continue;
+      if (t.match < 0) return false;
+      i = static_cast<size_t>(t.match);
     } else if (is(t, "<")) {
       if (!t.touches) return false;
       ++angle;
     } else if (is(t, ">")) {
-      if (--angle == 0) return is(peek(i + 1), "(") && peek(i + 1).touches;
-    } else if (t.kind == Tk::Punct && t.text != ",") {
-      return false;
-    } else if (t.kind == Tk::Name && is_reserved(t.text)) {
+      if (--angle == 0) return is(tokens_[i + 1], "(") && tokens_[i + 1].touches;
+    } else if (t.kind == Tk::Name ? is_reserved(t.text) : t.kind != Tk::Int && t.kind != Tk::Float && !is(t, ",")) {
       return false;
     }
   }

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 #include "base/filetest.h"
@@ -73,6 +74,77 @@ TEST(Syntax, TypeArgumentsAgainstComparisons) {
   EXPECT_EQ(tree("f(a<b, c > (d))"), "(call f (< a b) (> c d))");
   EXPECT_EQ(tree("a<b"), "(< a b)");
   EXPECT_EQ(tree("if a<b then c else d"), "(if (< a b) c d)");
+}
+
+// Random trees, printed: what comes back is the tree that went in.
+class Trees {
+ public:
+  explicit Trees(unsigned seed) : random_(seed) {}
+  ast::ExprPtr expr(int depth) {
+    using ast::ExprKind;
+    auto e = std::make_shared<ast::Expr>();
+    auto sub = [&] { return expr(depth - 1); };
+    switch (depth > 0 ? pick(12) : pick(4)) {
+      case 0: *e = {ExprKind::Int}, e->ival = pick(100); break;
+      case 1: *e = {ExprKind::Name}, e->text = name(); break;
+      case 2: *e = {ExprKind::String}, e->text = std::string("a\n\t\"\\b").substr(static_cast<size_t>(pick(5))); break;
+      case 3: *e = {ExprKind::Bool}, e->ival = pick(2); break;
+      case 4: *e = {ExprKind::If}, e->args = {sub(), sub(), sub()}; break;
+      case 5: *e = {ExprKind::Unary}, e->text = pick(2) ? "-" : "not", e->args = {sub()}; break;
+      case 6: *e = {ExprKind::Index}, e->args = {sub(), sub()}; break;
+      case 7: *e = {ExprKind::Field}, e->args = {sub()}, e->text = name(); break;
+      case 8: call(*e, depth); break;
+      case 9: reduce(*e, depth); break;
+      case 10: *e = {ExprKind::List}, e->args = {sub(), range(depth)}; break;
+      default: *e = {ExprKind::Binary}, e->text = op(), e->args = {sub(), sub()};
+    }
+    return e;
+  }
+
+ private:
+  int pick(int n) { return static_cast<int>(random_() % static_cast<unsigned>(n)); }
+  std::string name() { return std::vector<std::string>{"x", "y", "sum", "gguf", "max", "table", "paged"}[static_cast<size_t>(pick(7))]; }
+  std::string op() {
+    static const std::vector<std::string> ops = {"+", "-", "*", "/", "%", "**", "&", "|", "^", "<<", ">>", "==", "!=", "<", "<=", ">", ">=", "and", "or"};
+    return ops[static_cast<size_t>(pick(static_cast<int>(ops.size())))];
+  }
+  ast::ExprPtr range(int depth) {
+    auto e = std::make_shared<ast::Expr>(ast::Expr{ast::ExprKind::Range});
+    e->args = {expr(depth - 1), expr(depth - 1)};
+    return e;
+  }
+  ast::ExprPtr named(const std::string& text) {
+    auto e = std::make_shared<ast::Expr>(ast::Expr{ast::ExprKind::Name});
+    e->text = text;
+    return e;
+  }
+  void call(ast::Expr& e, int depth) {
+    e = {ast::ExprKind::Call};
+    e.args = {named(name()), expr(depth - 1)};
+    if (pick(3) == 0) e.type_args = {named("W"), expr(depth - 1)};
+    if (pick(3) == 0) e.named = {{"eps", expr(depth - 1)}};
+  }
+  void reduce(ast::Expr& e, int depth) {
+    e = {ast::ExprKind::Reduce};
+    e.text = "sum", e.args = {expr(depth - 1)}, e.binders = {{"i", expr(depth - 1), expr(depth - 1), {}}, {"j", nullptr, nullptr, {}}};
+  }
+  std::mt19937 random_;
+};
+
+TEST(Syntax, RandomTreesRoundTrip) {
+  for (unsigned seed = 0; seed < 3000; ++seed) {
+    ast::File file;
+    Trees trees(seed);
+    ast::ModelDecl m;
+    m.name = "m";
+    m.config.push_back({"c", std::nullopt, false, {{"gguf", trees.expr(4)}, {"", trees.expr(4)}}, {}});
+    m.forward.push_back({ast::StmtKind::Assign, {}, "a", {}, trees.expr(5)});
+    file.models.push_back(m);
+    std::string text = print(file);
+    Parsed p = parse(source(text));
+    ASSERT_TRUE(p.errors.empty()) << "seed " << seed << "\n" << render(p.errors);
+    ASSERT_EQ(print_tree(p.file), print_tree(file)) << "seed " << seed << "\n" << text;
+  }
 }
 
 TEST(Syntax, Reductions) {
