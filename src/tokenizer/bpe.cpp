@@ -94,7 +94,7 @@ void BpeModel::build(std::span<const std::string_view> tokens, std::span<const T
   const auto is_join = [&](int32_t id, const Merge& m) {
     if (id < 0 || static_cast<size_t>(id) >= tokens.size()) return false;
     const std::string_view t = tokens[static_cast<size_t>(id)];
-    return t.size() == m.left.size() + m.right.size() && t.starts_with(m.left) && t.ends_with(m.right);
+    return t.size() == m.left.size() + m.right.size() && t.ends_with(m.right) && t.starts_with(m.left);
   };
   for (size_t begin = 0; begin < merges.size(); begin += kBlock) {
     const size_t count = std::min(kBlock, merges.size() - begin);

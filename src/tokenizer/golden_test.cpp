@@ -1,5 +1,6 @@
-// Real vocabularies: tests/golden/tokenizer/*.txt (made by tests/golden/make_tokenizer.py) against the GGUF files in the directory
-// LUMEN_TEST_MODELS; and llama.cpp's own ggml-vocab-*.gguf with .inp/.out expectations in LUMEN_TEST_VOCABS. Skipped without them.
+// Goldens in tests/golden/tokenizer (made by tests/golden/make_tokenizer.py): two tiny SentencePiece vocabularies that lie there, and
+// real ones in GGUF files in the directory LUMEN_TEST_MODELS. Also llama.cpp's own ggml-vocab-*.gguf with their .inp and .out, in
+// the directory LUMEN_TEST_VOCABS. What is not there is skipped.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -107,6 +108,34 @@ Ids numbers(const std::string& text) {
   return ids;
 }
 
+void check_golden(const Tokenizer& tokenizer, const std::string& name) {
+  const std::string golden = std::string(LUMEN_SOURCE_DIR) + "/tests/golden/tokenizer/" + name + ".txt";
+  std::ifstream file(golden);
+  ASSERT_TRUE(file) << golden;
+  int cases = 0;
+  for (std::string text, ids; std::getline(file, text);) {
+    if (text.starts_with("#")) continue;
+    ASSERT_TRUE(std::getline(file, ids) && ids.starts_with("=")) << golden << ": no ids after " << text;
+    const bool special = text.starts_with("S ");
+    const Ids ours = tokenizer.encode(unescape(text.substr(2)), {.add_special = special, .parse_special = special});
+    EXPECT_EQ(ours, numbers(ids.substr(1))) << text;
+    ++cases;
+  }
+  EXPECT_GT(cases, 100);
+}
+
+// Small vocabularies that lie beside their goldens, so these always run.
+TEST(SentencePieceGoldens, Unigram) {
+  const Loaded loaded = load(std::string(LUMEN_SOURCE_DIR) + "/tests/golden/tokenizer/sentencepiece_unigram.gguf");
+  ASSERT_TRUE(loaded.tokenizer);
+  check_golden(*loaded.tokenizer, "sentencepiece_unigram");
+}
+TEST(SentencePieceGoldens, Bpe) {
+  const Loaded loaded = load(std::string(LUMEN_SOURCE_DIR) + "/tests/golden/tokenizer/sentencepiece_bpe.gguf");
+  ASSERT_TRUE(loaded.tokenizer);
+  check_golden(*loaded.tokenizer, "sentencepiece_bpe");
+}
+
 class Models : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -120,21 +149,7 @@ class Models : public ::testing::TestWithParam<const char*> {
   Loaded loaded_;
 };
 
-TEST_P(Models, Goldens) {
-  const std::string golden = std::string(LUMEN_SOURCE_DIR) + "/tests/golden/tokenizer/" + GetParam() + ".txt";
-  std::ifstream file(golden);
-  ASSERT_TRUE(file) << golden;
-  int cases = 0;
-  for (std::string text, ids; std::getline(file, text);) {
-    if (text.starts_with("#")) continue;
-    ASSERT_TRUE(std::getline(file, ids) && ids.starts_with("=")) << golden << ": no ids after " << text;
-    const bool special = text.starts_with("S ");
-    const Ids ours = loaded_.tokenizer->encode(unescape(text.substr(2)), {.add_special = special, .parse_special = special});
-    EXPECT_EQ(ours, numbers(ids.substr(1))) << text;
-    ++cases;
-  }
-  EXPECT_GT(cases, 100);
-}
+TEST_P(Models, Goldens) { check_golden(*loaded_.tokenizer, GetParam()); }
 
 TEST_P(Models, EveryTextComesBack) {
   const Tokenizer& t = *loaded_.tokenizer;

@@ -131,19 +131,24 @@ void encode_by_score(const PieceVocabulary& vocabulary, std::string_view text, s
 
 void UnigramModel::build(const PieceVocabulary& v) {
   vocabulary_ = &v;
-  float lowest = std::numeric_limits<float>::max();
+  float lowest = std::numeric_limits<float>::max(), highest = -lowest;
   for (size_t i = 0; i < v.tokens.size(); ++i) {
-    if (v.types[i] == TokenType::Normal) lowest = std::min(lowest, v.scores[i]);
+    if (v.types[i] == TokenType::Normal) {
+      lowest = std::min(lowest, v.scores[i]);
+      highest = std::max(highest, v.scores[i]);
+    }
     const bool usable = v.types[i] == TokenType::Normal || v.types[i] == TokenType::UserDefined || v.types[i] == TokenType::Unused;
     if (usable) longest_ = std::max(longest_, v.tokens[i].size());
   }
-  unknown_score_ = static_cast<double>(lowest) - 10.0;  // SentencePiece's kUnkPenalty
+  unknown_score_ = lowest - 10.0f;  // SentencePiece's kUnkPenalty
+  best_score_ = highest;
 }
 
 void UnigramModel::encode(std::string_view text, std::vector<int32_t>& out) const {
   const PieceVocabulary& v = *vocabulary_;
+  // Sums are float, as SentencePiece keeps them: that decides between paths that are equal but for rounding.
   struct Best {
-    double score = -std::numeric_limits<double>::infinity();
+    float score = -std::numeric_limits<float>::infinity();
     size_t begin = 0;
     int32_t id = -1;  // -1: unknown
   };
@@ -152,18 +157,17 @@ void UnigramModel::encode(std::string_view text, std::vector<int32_t>& out) cons
   for (size_t pos = 0; pos < text.size();) {
     const Utf8 c = read_utf8(text.substr(pos));
     const size_t one = c.status == Utf8Status::Ok ? c.length : 1;
-    const double so_far = best[pos].score;
+    const float so_far = best[pos].score;
     bool single = false;
-    const auto offer = [&](size_t end, double score, int32_t id) {
+    const auto offer = [&](size_t end, float score, int32_t id) {
       if (so_far + score > best[end].score) best[end] = {so_far + score, pos, id};
     };
     const size_t limit = std::min(text.size(), pos + longest_);
     for (size_t end = pos + one; end <= limit;) {
       const int32_t id = v.piece(text.substr(pos, end - pos));
       if (id >= 0 && v.types[static_cast<size_t>(id)] != TokenType::Unused) {
-        // A user-defined piece always wins over its parts.
         const bool user = v.types[static_cast<size_t>(id)] == TokenType::UserDefined;
-        offer(end, user ? 0.0 : static_cast<double>(v.scores[static_cast<size_t>(id)]), id);
+        offer(end, user ? best_score_ * static_cast<float>(end - pos) - 0.1f : v.scores[static_cast<size_t>(id)], id);
         single |= end == pos + one;
       }
       if (end == text.size()) break;

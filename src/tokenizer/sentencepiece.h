@@ -38,7 +38,7 @@ class UnigramModel {
  private:
   const PieceVocabulary* vocabulary_ = nullptr;
   size_t longest_ = 1;  // bytes of the longest piece
-  double unknown_score_ = 0;
+  float unknown_score_ = 0, best_score_ = 0;
 };
 
 }  // namespace lumen::tok

@@ -12,6 +12,9 @@ Utf8 read_utf8(std::string_view text) {
   const auto at = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = at(0);
   if (first < 0x80) return {first, 1, Utf8Status::Ok};
+  if (first >= 0xC2 && first <= 0xDF && text.size() > 1 && (at(1) & 0xC0) == 0x80) {  // the common case of byte alphabets
+    return {static_cast<uint32_t>(first & 0x1F) << 6 | (at(1) & 0x3F), 2, Utf8Status::Ok};
+  }
   // The second byte's range narrows for the leads that could begin overlong forms, surrogates or code points past U+10FFFF.
   uint32_t length, code;
   uint8_t low = 0x80, high = 0xBF;

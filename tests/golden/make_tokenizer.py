@@ -2,16 +2,19 @@
 """Makes tests/golden/tokenizer/*.txt: texts and the ids that a real model's tokenizer gives them.
 
 usage: make_tokenizer.py MODELS_DIR [--check]
-MODELS_DIR holds smollm2.gguf, gemma3-270m.gguf, qwen2.5-coder-0.5b.gguf. Needs: pip install gguf tokenizers xllamacpp
+MODELS_DIR holds smollm2.gguf, gemma3-270m.gguf, qwen2.5-coder-0.5b.gguf. Needs: pip install gguf tokenizers xllamacpp sentencepiece protobuf
 
 Oracles: llama.cpp (its server's /tokenize, from xllamacpp), and for the byte-level vocabularies also Hugging Face's tokenizers,
 built from the GGUF's merges and the pre-tokenizer that the model's own tokenizer.json names. Where the two differ the second
 wins (it is what the model was trained with) and the case is printed. --check writes nothing and fails on a difference.
 
 File format: pairs of lines. "T <text>": neither bos/eos nor special tokens; "S <text>": both. Then "= <ids>".
+It also trains two tiny SentencePiece models (unigram with a character map, BPE), keeps them as GGUF files beside their goldens
+(sentencepiece_*.gguf, .txt) and takes SentencePiece's own answers.
+
 Escapes in texts: \\\\ \\n \\r \\t \\xHH (a byte).
 """
-import argparse, json, pathlib, random, sys, unicodedata, urllib.request
+import argparse, json, pathlib, random, sys, tempfile, unicodedata, urllib.request
 
 MODELS = ["smollm2", "gemma3-270m", "qwen2.5-coder-0.5b"]
 
@@ -148,6 +151,48 @@ def cases_of(name, reader, oracles):
             yield data, False, ids + (oracles[-1].encode(run, False) if run else [])
 
 
+def make_sentencepiece(folder, kind):
+    """A vocabulary of a few hundred pieces, trained on the texts above, and what SentencePiece makes of them."""
+    import gguf, sentencepiece
+    from sentencepiece import sentencepiece_model_pb2
+    texts = [t for t in PLAIN if t and not set(t) & set("\n\r\0")]
+    with tempfile.TemporaryDirectory() as temp:
+        rules = pathlib.Path(temp) / "rules.tsv"  # a few characters that become others, as hexadecimal code points
+        pairs = [([0xFF21 + i], [0x41 + i]) for i in range(26)] + [([0x3000], [0x20]), ([0xA0], [0x20]), ([9], [0x20]), ([0xBD], [0x31, 0x2F, 0x32]),
+                 ([0x65, 0x301], [0xE9]), ([0x200B], [])]
+        rules.write_text("".join(" ".join(f"{c:X}" for c in a) + "\t" + " ".join(f"{c:X}" for c in b) + "\n" for a, b in pairs))
+        options = {"normalization_rule_tsv": str(rules)} if kind == "unigram" else {"normalization_rule_name": "identity"}
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts * 3), model_prefix=temp + "/m", model_type=kind, vocab_size=800, hard_vocab_limit=False, byte_fallback=kind == "bpe",
+            character_coverage=0.98, remove_extra_whitespaces=kind == "unigram", num_threads=1, minloglevel=2, **options)
+        processor = sentencepiece.SentencePieceProcessor(model_file=temp + "/m.model")
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString(pathlib.Path(temp, "m.model").read_bytes())
+    path = folder / f"sentencepiece_{kind}.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("t5" if kind == "unigram" else "llama")
+    writer.add_token_list([p.piece.encode() for p in model.pieces])
+    writer.add_token_scores([p.score for p in model.pieces])
+    writer.add_token_types([p.type for p in model.pieces])
+    writer.add_bos_token_id(processor.bos_id())
+    writer.add_eos_token_id(processor.eos_id())
+    writer.add_unk_token_id(processor.unk_id())
+    if kind == "unigram":
+        writer.add_precompiled_charsmap(model.normalizer_spec.precompiled_charsmap)
+    writer.add_add_space_prefix(model.normalizer_spec.add_dummy_prefix)
+    writer.add_remove_extra_whitespaces(model.normalizer_spec.remove_extra_whitespaces)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    out = f"# Made by tests/golden/make_tokenizer.py with sentencepiece from {path.name}, which it trained.\n"
+    extra = ["\uff21\uff22\uff23 \u3000 \u00bdx e\u0301", "  two  spaces  ", "\U00020000 \u9f98\u9f98 unseen"]
+    for text in PLAIN + random_texts(60, 7) + extra:
+        if "\0" not in text:
+            out += f"T {escape(text.encode())}\n= {' '.join(map(str, processor.encode(text)))}".rstrip() + "\n"
+    return path.with_suffix(".txt"), out
+
+
 def main():
     import gguf
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -157,6 +202,17 @@ def main():
     folder = pathlib.Path(__file__).resolve().parent / "tokenizer"
     folder.mkdir(exist_ok=True)
     same = True
+
+    def keep(target, out):
+        if args.check:
+            return target.read_text(encoding="utf-8") == out
+        target.write_text(out, encoding="utf-8")
+        return True
+
+    for kind in ["unigram", "bpe"]:
+        with tempfile.TemporaryDirectory() as temp:
+            target, out = make_sentencepiece(pathlib.Path(temp) if args.check else folder, kind)
+        same &= keep(folder / target.name, out)
     for name in MODELS:
         path = args.models / (name + ".gguf")
         reader = gguf.GGUFReader(path)
@@ -166,11 +222,7 @@ def main():
         out = f"# Made by tests/golden/make_tokenizer.py from {name}.gguf; its head says what the lines mean.\n"
         for data, special, ids in cases_of(name, reader, oracles):
             out += f"{'S' if special else 'T'} {escape(data)}\n= {' '.join(map(str, ids))}".rstrip() + "\n"
-        target = folder / (name + ".txt")
-        if args.check:
-            same &= target.read_text(encoding="utf-8") == out
-        else:
-            target.write_text(out, encoding="utf-8")
+        same &= keep(folder / (name + ".txt"), out)
         print(f"{name}: {out.count(chr(10) + '= ') + out.count(chr(10) + '=' + chr(10))} cases")
     if not same:
         sys.exit("the goldens differ from what the oracles say")
