@@ -1,0 +1,103 @@
+// Opening models.
+#include "runtime/open_model.h"
+
+#include <filesystem>
+
+#include "checkpoint/gguf_reader.h"
+#include "engine/gguf_source.h"
+#include "hub/store.h"
+#include "tokenizer/gguf_spec.h"
+
+namespace lumen::runtime {
+
+Result<std::shared_ptr<const sema::Library>> load_library(const std::vector<std::string>& directories) {
+  LUMEN_TRY(lib, sema::Library::standard());
+  for (const std::string& d : directories) LUMEN_CHECK(lib.add_directory(d));
+  return std::shared_ptr<const sema::Library>(std::make_shared<sema::Library>(std::move(lib)));
+}
+
+namespace {
+
+class GgufMetadata : public MetadataView {
+ public:
+  explicit GgufMetadata(const Checkpoint& c) : c_(c) {}
+  bool has(std::string_view key) const override { return c_.find(key) != nullptr; }
+  std::optional<std::string_view> get_string(std::string_view key) const override { return value(c_.get_string(key)); }
+  std::optional<int64_t> get_int(std::string_view key) const override { return value(c_.get_int(key)); }
+  std::optional<bool> get_bool(std::string_view key) const override { return value(c_.get_bool(key)); }
+  std::optional<std::vector<std::string_view>> get_strings(std::string_view key) const override { return value(c_.get_strings(key)); }
+  std::optional<std::vector<int64_t>> get_ints(std::string_view key) const override { return value(c_.get_ints(key)); }
+  std::optional<std::vector<double>> get_floats(std::string_view key) const override { return value(c_.get_floats(key)); }
+  std::optional<std::string_view> get_bytes(std::string_view key) const override {
+    const MetaValue* v = c_.find(key);
+    if (!v || v->type != MetaType::Array || (v->element != MetaType::I8 && v->element != MetaType::U8)) return std::nullopt;
+    return std::string_view(reinterpret_cast<const char*>(v->data), v->count);
+  }
+
+ private:
+  template <class T>
+  static std::optional<T> value(Result<T> r) {
+    if (!r) return std::nullopt;
+    return r.take();
+  }
+  const Checkpoint& c_;
+};
+
+}  // namespace
+
+Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema::Library> library) {
+  OpenModel m;
+  LUMEN_TRY(path, hub::resolve_model(name));
+  m.path = path;
+  m.name = std::filesystem::path(path).stem().string();
+  m.library = library;
+  LUMEN_TRY(file, open_gguf(path, engine::geometry_of(*library)));
+  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+  if (m.checkpoint->find("tokenizer.ggml.model")) {
+    auto spec = spec_from_gguf(GgufMetadata(*m.checkpoint));
+    if (!spec) {
+      m.tokenizer_problem = path + ": " + spec.error().message;
+    } else {
+      auto t = Tokenizer::create(spec.take());
+      if (t) m.tokenizer = std::make_unique<Tokenizer>(t.take());
+      else m.tokenizer_problem = path + ": " + t.error().message;
+    }
+  } else {
+    m.tokenizer_problem = path + ": the file brings no tokenizer (metadata key tokenizer.ggml.model)";
+  }
+  if (m.checkpoint->find("tokenizer.chat_template")) {
+    LUMEN_TRY(text, m.checkpoint->get_string("tokenizer.chat_template"));
+    LUMEN_TRY(parsed, chat::ChatTemplate::parse(text, path + ": tokenizer.chat_template"));
+    m.chat_template = std::move(parsed);
+  }
+  return m;
+}
+
+Result<OpenModel> open_model(const std::string& name, std::shared_ptr<const sema::Library> library, std::shared_ptr<Target> target,
+                             const engine::ModelOptions& options) {
+  LUMEN_TRY(m, open_file(name, library));
+  LUMEN_TRY(model, engine::Model::load(library, m.checkpoint, std::move(target), options));
+  m.model = std::move(model);
+  if (m.tokenizer && m.tokenizer->size() > m.model->vocab())
+    return Error{m.path + ": the tokenizer has " + std::to_string(m.tokenizer->size()) + " tokens, the model's vocabulary only " + std::to_string(m.model->vocab())};
+  return m;
+}
+
+Result<std::vector<int32_t>> OpenModel::encode(std::string_view text, bool add_special, bool parse_special) const {
+  if (!tokenizer) return Error{tokenizer_problem};
+  return tokenizer->encode(text, {add_special, parse_special});
+}
+
+Result<std::vector<int32_t>> OpenModel::encode_chat(const chat::Conversation& conversation) const {
+  if (!tokenizer) return Error{tokenizer_problem};
+  chat::Conversation c = conversation;
+  auto text_of = [&](int32_t id) { return id >= 0 ? std::string(tokenizer->text(id)) : std::string(); };
+  c.bos_token = text_of(tokenizer->spec().bos);
+  c.eos_token = text_of(tokenizer->spec().eos);
+  LUMEN_TRY(text, chat::render_chat(chat_template ? &*chat_template : nullptr, c));
+  // The template writes the beginning-of-sequence token itself where it wants one; otherwise the tokenizer's habit holds.
+  bool has_bos = !c.bos_token.empty() && text.rfind(c.bos_token, 0) == 0;
+  return tokenizer->encode(text, {!has_bos, true});
+}
+
+}  // namespace lumen::runtime
