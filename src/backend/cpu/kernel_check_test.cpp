@@ -11,6 +11,7 @@
 
 #include "backend/cpu/cpu_target.h"
 #include "backend/cpu/features.h"
+#include "backend/cpu/prepare.h"
 #include "compiler/loops/eval.h"
 
 namespace lumen::cpu {
@@ -116,6 +117,13 @@ std::string check(const CheckRun& run, const std::string& level) {
   Status status = loops::eval(run.kernel, views, run.scalars, 0, run.items);
   if (!status) return "evaluator: " + status.error().message + "\n" + about;
   Target& t = target(level);
+  std::vector<Bytes> prepared = run.buffers;  // the passes alone
+  for (size_t i = 0; i < views.size(); ++i) views[i].data = prepared[i].data();
+  loops::Kernel ready = prepare(run.kernel, t.machine());
+  status = loops::eval(ready, views, run.scalars, 0, run.items);
+  if (!status) return "evaluator after the passes: " + status.error().message + "\n" + about + print(ready);
+  std::string why = differs(run, expected, prepared);
+  if (!why.empty()) return "after the passes: " + why + "\n" + about + print(ready);
   auto code = t.compile(run.kernel);
   if (!code) return "compile: " + code.error().message + "\n" + about;
   if (!runs(level)) return {};
@@ -131,8 +139,8 @@ std::string check(const CheckRun& run, const std::string& level) {
   if (!status) return "launch: " + status.error().message + "\n" + about;
   std::vector<Bytes> got;
   for (const auto& g : guarded) got.push_back(g->bytes());
-  std::string why = differs(run, expected, got);
-  return why.empty() ? why : why + "\n" + about + (*code)->listing();
+  why = differs(run, expected, got);
+  return why.empty() ? why : why + "\n" + about + print(ready) + (*code)->listing();
 }
 
 }  // namespace lumen::cpu
