@@ -11,10 +11,16 @@
 //      y += s * (d * (P + bias * M) + m * O)
 //    accumulated over runs in ascending order. Kernels may reassociate the f32 sums; integers are equal to the bit.
 //
+// Reduce: Sum of floats adds the values, each rounded as written, in f64 in ascending order and rounds once; Sum of integers wraps.
+// SoftmaxSum: m = max of the scores and the sink; e = exp(score - m) in f32; sum of e * value and sum of e in f64, divided, rounded
+// once; 0 where every score is -inf. Dest of a scatter may repeat: the last in domain order stays. A scatter reads before it writes.
+// A scatter into a format with blocks writes whole blocks (whole rows for row planes), each encoded by the format's rule.
+//
 // Encoding by EncodeRule::AbsMax of a run x[0..group): a = max |x|; s = a / 127; inv = a > 0 ? 127 / a : 0;
 //   q = clamp(round_even(x * inv), -127, 127); then derived fields in order.
 #pragma once
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -35,13 +41,34 @@ int64_t byte_size(const Type& type);  // dims all constant
 Tensor make_tensor(Type type);        // zeroed
 std::vector<float> to_floats(const Tensor& t);  // decoded through the format where there is one
 
+// Encodes k elements (whole blocks) by EncodeRule::Search; given by compiler/formats, which stands above this room.
+using EncodeHook = void (*)(const FormatType& f, const float* x, int64_t k, uint8_t* row);
+void set_encode_hook(EncodeHook hook);  // for every interpretation whose Bindings name none
+
 struct Bindings {
   std::map<std::string, Tensor*> params;     // by name; state tensors are updated in place
-  std::map<std::string, int64_t> symbols;    // "T" -> 5
+  std::map<std::string, int64_t> symbols;    // "T" -> 5; symbols in the shapes of parameters may be left out
   int threads = 1;
+  EncodeHook encode = nullptr;
 };
 // Runs f; the results in order. Errors: missing binding, wrong shape, index out of range; each names the value.
+// A result that is a parameter (after updates) has no data of its own: its `external` points at the bound tensor's bytes.
 Result<std::vector<Tensor>> interpret(const Function& f, const Bindings& b);
+
+// The same, keeping what was decoded from parameters with `external` set between runs, found again by that pointer: their bytes
+// must not change or move, or call forget(). Decoded weights take 4 bytes an element (2 to 3 more for integer dot products).
+class Interpreter {
+ public:
+  Interpreter();
+  ~Interpreter();
+  Interpreter(const Interpreter&) = delete;
+  Result<std::vector<Tensor>> run(const Function& f, const Bindings& b);
+  void forget();
+
+ private:
+  struct Caches;
+  std::unique_ptr<Caches> caches_;
+};
 
 // Single pieces, shared with tests, formats and passes.
 // Value of element k of a block (or of a row, for row planes; then `block` points at the row and `row_k` is its length).
