@@ -127,9 +127,9 @@ Value Interp::get_item(const Value& object, const Value& key) {
 
 Value Interp::get_slice(const Value& object, const Value& start, const Value& stop, const Value& step) {
   if (object.is_undefined()) return fail(object.undefined_message());
-  if (!is_indexable(object)) return Value::undefined("a " + type_name(object) + " cannot be sliced");
+  if (!is_indexable(object)) return fail("a " + type_name(object) + " cannot be sliced");
   for (const Value* v : {&start, &stop, &step}) {
-    if (!v->is_none() && !is_integer(*v)) return Value::undefined("a slice needs ints, not " + type_name(*v));
+    if (!v->is_none() && !is_integer(*v)) return fail("a slice needs ints, not " + type_name(*v));
   }
   int64_t by = step.is_none() ? 1 : integer_of(step), n = length(object, budget);
   if (by == 0) return fail("a slice's step must not be 0");

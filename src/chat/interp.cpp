@@ -333,6 +333,7 @@ bool Interp::bind_macro(const Macro& macro, const Args& args, Scope& scope) {
 }
 
 Value Interp::call_macro(const Macro& macro, const Args& args) {
+  if (!budget.spend(8)) return {};
   auto outer = scope_;
   push_scope(macro.scope);
   std::string text;

@@ -46,9 +46,12 @@ std::string pad(std::string body, const Spec& spec, char natural) {
 }
 
 std::string digits_of(uint64_t n, unsigned base, bool capitals) {
+  const char* digits = capitals ? "0123456789ABCDEF" : "0123456789abcdef";
   std::string s;
-  do s += (capitals ? "0123456789ABCDEF" : "0123456789abcdef")[n % base];
-  while ((n /= base) > 0);
+  do {
+    s += digits[n % base];
+    n /= base;
+  } while (n > 0);
   return {s.rbegin(), s.rend()};
 }
 
@@ -309,7 +312,7 @@ bool read_spec(std::string_view text, Spec& spec, Budget& budget) {
 std::string format_value(const Value& v, std::string_view text, Budget& budget) {
   Spec spec;
   if (!read_spec(text, spec, budget)) return "";
-  if (is_number(v) && !(v.is(Kind::Bool) && spec.type == 0)) {
+  if (is_number(v) && !(v.is(Kind::Bool) && text.empty())) {
     if (spec.type == 's') return budget.fail("format 's' needs a str, not " + type_name(v)), "";
     return format_number(v, spec, budget);
   }

@@ -7,10 +7,29 @@
 #include "chat/parser.h"
 
 namespace lumen::chat {
+namespace {
+
+constexpr size_t kMaxMessage = 500;  // bytes; a template chooses what raise_exception and names say
+
+// One line of bounded length.
+std::string one_line(std::string message) {
+  if (message.size() > kMaxMessage) {
+    size_t end = kMaxMessage;
+    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;  // whole characters only
+    message = message.substr(0, end) + "...";
+  }
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 32 || c == 127) c = ' ';
+  }
+  return message;
+}
+
+}  // namespace
 
 Result<ChatTemplate> ChatTemplate::parse(std::string_view text, std::string name) {
-  LUMEN_TRY(tree, Parser::parse(text, name));
-  return ChatTemplate(std::move(tree));
+  auto tree = Parser::parse(text, name);
+  if (!tree) return Error{one_line(tree.error().message)};
+  return ChatTemplate(tree.take());
 }
 
 Result<std::string> ChatTemplate::render(const Value& context, const RenderOptions& options) const {
@@ -18,7 +37,7 @@ Result<std::string> ChatTemplate::render(const Value& context, const RenderOptio
   Interp interp(*tree_, context, options.limits, options.now);
   std::string text = interp.run();
   if (interp.ok()) return text;
-  return Error{tree_->name + ": line " + std::to_string(interp.budget.error_line()) + ": " + interp.budget.error(), true};
+  return Error{one_line(tree_->name + ": line " + std::to_string(interp.budget.error_line()) + ": " + interp.budget.error()), true};
 }
 
 bool ChatTemplate::uses(std::string_view variable) const {
