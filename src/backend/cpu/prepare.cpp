@@ -5,6 +5,8 @@
 #include "backend/cpu/expand_math.h"
 #include "backend/cpu/hoist.h"
 #include "backend/cpu/simplify.h"
+#include "backend/cpu/split.h"
+#include "backend/cpu/strengthen.h"
 #include "backend/cpu/unroll.h"
 
 namespace lumen::cpu {
@@ -14,8 +16,12 @@ loops::Kernel prepare(const loops::Kernel& kernel, const Machine&) {
   expand_math(k);
   simplify(k);  // bounds become constants
   unroll(k);
+  split_registers(k);
   simplify(k);
   hoist(k);
+  remove_dead(k);
+  strengthen(k);
+  simplify(k);  // what the new counters start from
   remove_dead(k);
   merge_splats(k);
   coalesce_moves(k);

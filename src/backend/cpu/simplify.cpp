@@ -177,7 +177,7 @@ class Simplifier {
     vector_op(std::move(s));
   }
 
-  // Constants of the offsets go to the displacement.
+  // Constants of the offsets go to the displacement; two offsets become one.
   void shorten(Address& at) {
     for (Reg* r : {&at.offset, &at.offset2}) {
       if (!*r || !single(*r)) continue;
@@ -186,6 +186,10 @@ class Simplifier {
       *r = l.base;
     }
     if (!at.offset) std::swap(at.offset, at.offset2);
+    if (at.offset2 && single(at.offset) && single(at.offset2)) {  // a sum may be shared, leave loops and become a counter
+      at.offset = available_long(LOp::Add, at.offset, at.offset2);
+      at.offset2 = {};
+    }
   }
 
   void define(const Stmt& s, Linear l) {
@@ -266,6 +270,12 @@ class Simplifier {
       s.src[0] = {};
     }
     if (s.op == LOp::Const) s.imm = static_cast<int32_t>(s.imm);
+    if (s.op == LOp::Add || s.op == LOp::AddI16 || s.op == LOp::Or || s.op == LOp::Xor) {  // integer x + 0
+      for (int i = 0; i < 2; ++i) {
+        const Stmt* d = def(s.src[i]);
+        if (type(s.dst) == Ty::I32 && d && d->op == LOp::Const && d->imm == 0 && single(s.src[1 - i])) return forget(s.dst, s.src[1 - i]);
+      }
+    }
     if (s.op == LOp::BitsF || s.op == LOp::BitsI) {
       const Stmt* d = def(s.src[0]);
       if (d && (d->op == LOp::BitsF || d->op == LOp::BitsI)) return forget(s.dst, d->src[0]);
