@@ -70,7 +70,10 @@ StaticValue Instance::config_typed(const ast::Binding& b, StaticValue v) {
     int64_t found = static_cast<int64_t>(ints ? ints->size() : floats->size());
     if (found != size && found != 1)
       throw Error{source_.path() + ": '" + b.name + "' of the model '" + model_.name + "': expected " + std::to_string(size) + " entries, found " + std::to_string(found)};
-    if (want_int && floats) wrong("integers");
+    if (want_int && floats) {
+      if (!std::all_of(floats->begin(), floats->end(), whole)) wrong("integers");
+      return std::vector<int64_t>(floats->begin(), floats->end());
+    }
     if (want_float && ints) return std::vector<double>(ints->begin(), ints->end());
     return v;
   }

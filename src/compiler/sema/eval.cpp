@@ -10,7 +10,7 @@ using ast::ExprKind;
 using ir::ExprPtr;
 
 namespace {
-constexpr int64_t kMaxSteps = 20'000'000;  // expressions evaluated for one function: far above any model, far below a hang
+constexpr int64_t kMaxSteps = 2'000'000;  // expressions evaluated for one function: a model of a thousand layers takes half of them
 constexpr int kMaxDepth = 600;             // nested evaluations, so that the stack is safe
 }  // namespace
 
@@ -111,7 +111,9 @@ Val Evaluator::elementwise(const std::vector<Arg>& args, Span span, const std::s
   r.type.dims = shape->type.dims;
   r.type.scalar = r.expr->type;
   r.axes = shape->axes;
-  r.made_by = made_by;
+  // silu(a) * b is called silu_mul
+  constexpr size_t kLongName = 24;
+  r.made_by = shape->made_by.empty() ? made_by : shape->made_by.size() > kLongName ? shape->made_by : shape->made_by + "_" + made_by;
   return r;
 }
 

@@ -36,7 +36,7 @@ std::string did_you_mean(const std::string& name, const std::vector<std::string>
   constexpr size_t kLongest = 64;
   if (name.size() > kLongest) return "";
   std::string best;
-  size_t best_distance = std::max<size_t>(1, name.size() / 3) + 1;
+  size_t best_distance = name.size() < 3 ? 0 : name.size() / 3 + 1;  // one letter may differ, or one in three
   for (const std::string& k : known) {
     if (k.size() > kLongest) continue;
     size_t d = distance(name, k);
