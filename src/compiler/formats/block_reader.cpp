@@ -16,10 +16,11 @@ namespace {
 constexpr uint64_t kOnes = 0x0101010101010101ull;
 constexpr size_t kLookupBits = 12;
 
+// Byte e of a word is element e: little-endian machines only, as everything that maps files here.
+static_assert(std::endian::native == std::endian::little);
 uint64_t load8(const uint8_t* p) {
   uint64_t v;
   std::memcpy(&v, p, 8);
-  if constexpr (std::endian::native == std::endian::big) v = __builtin_bswap64(v);
   return v;
 }
 
@@ -54,14 +55,14 @@ bool BlockReader::plan_codes() {
     std::string why;
     if (!enumerate_values(f_, {form_.raw[k]}, bits.support(form_.raw[k]), values[k], why)) return false;
   }
-  groups_.reserve(values.size() / 8);
   for (size_t k = 0; k < values.size(); k += 8)
     if (!plan_group(static_cast<int>(k), values)) return false;
   return true;
 }
 
 bool BlockReader::plan_group(int first, const std::vector<Values>& values) {
-  Group g;
+  uint64_t flip = 0;
+  std::vector<Strided> strided_here;
   std::map<int, ByteTable> tables;  // by source byte
   auto table = [&](int byte) -> ByteTable& {
     auto [it, fresh] = tables.try_emplace(byte);
@@ -91,21 +92,33 @@ bool BlockReader::plan_group(int first, const std::vector<Values>& values) {
     for (int e = 0; e < 8; ++e) {
       if (!fields[e].exact) continue;
       const BitSource& s = fields[e].bits[bit];
-      if (s.inverted) g.flip |= 1ull << (8 * e + bit);
+      if (s.inverted) flip |= 1ull << (8 * e + bit);
       if (s.source < 0 || strided) continue;
       ByteTable& t = table(s.source / 8);
       for (size_t x = 0; x < 256; ++x) t[x] |= static_cast<uint64_t>(x >> s.source % 8 & 1) << (8 * e + bit);
     }
     if (!strided) continue;
     int byte = fields[0].bits[bit].source / 8, at = fields[0].bits[bit].source % 8;
-    Strided* last = g.strided.empty() ? nullptr : &g.strided.back();
+    Strided* last = strided_here.empty() ? nullptr : &strided_here.back();
     int taken = last ? std::popcount(last->mask & 255) : 0;
     if (last && last->byte == byte && last->shift + taken == at && last->to + taken == bit) last->mask = (last->mask << 1) | kOnes;
-    else g.strided.push_back({byte, at, bit, kOnes});
+    else strided_here.push_back({first, byte, at, bit, kOnes, 1});
   }
-  for (const auto& [byte, t] : tables) g.tables.push_back({byte, shared(t)});
-  groups_.push_back(std::move(g));
+  for (const Strided& s : strided_here) add_strided(s);
+  for (const auto& [byte, t] : tables) table_reads_.push_back({first, byte, shared(t)});
+  flips_.push_back(flip);
   return true;
+}
+
+// Appends to a step that goes on eight elements and eight bytes before.
+void BlockReader::add_strided(const Strided& s) {
+  for (Strided& have : strided_) {
+    bool follows = have.first + 8 * have.count == s.first && have.byte + 8 * have.count == s.byte;
+    if (!follows || have.shift != s.shift || have.to != s.to || have.mask != s.mask) continue;
+    ++have.count;
+    return;
+  }
+  strided_.push_back(s);
 }
 
 void BlockReader::read_codes(const uint8_t* block, uint8_t* raw, Scratch& s) const {
@@ -114,14 +127,16 @@ void BlockReader::read_codes(const uint8_t* block, uint8_t* raw, Scratch& s) con
     for (size_t k = 0; k < form_.raw.size(); ++k) raw[k] = static_cast<uint8_t>(s.codes->integer(k));
     return;
   }
-  for (const Group& g : groups_) {
-    uint64_t v = g.flip;
-    for (const Strided& t : g.strided) v ^= (load8(block + t.byte) >> t.shift & t.mask) << t.to;
-    for (const TableRead& t : g.tables) v ^= (*t.table)[block[t.byte]];
-    if constexpr (std::endian::native == std::endian::big) v = __builtin_bswap64(v);
-    std::memcpy(raw, &v, 8);
-    raw += 8;
-  }
+  std::memcpy(raw, flips_.data(), flips_.size() * 8);
+  auto mix = [](uint8_t* to, uint64_t v) {
+    uint64_t have;
+    std::memcpy(&have, to, 8);
+    have ^= v;
+    std::memcpy(to, &have, 8);
+  };
+  for (const Strided t : strided_)  // by value: what is written through `raw` might be the plan, as far as the compiler knows
+    for (int i = 0; i < 8 * t.count; i += 8) mix(raw + t.first + i, (load8(block + t.byte + i) >> t.shift & t.mask) << t.to);
+  for (const TableRead& t : table_reads_) mix(raw + t.first, (*t.table)[block[t.byte]]);
 }
 
 void BlockReader::plan_levels() {
@@ -177,10 +192,6 @@ uint32_t BlockReader::lookup(const uint8_t* block, const Entry& e) {
   uint32_t i = 0;
   for (const Piece& p : e.index) i |= static_cast<uint32_t>(block[p.byte] >> p.shift & p.mask) << p.to;
   return (*e.table)[i];
-}
-
-void BlockReader::begin_levels(const uint8_t* block, Scratch& s) const {
-  if (computes_levels_) s.levels->run(block);
 }
 
 uint32_t BlockReader::computed(const Entry& e, const Scratch& s) { return stored_bits(s.levels->number(e.output), e.stored); }

@@ -35,49 +35,76 @@ std::shared_ptr<const BlockReader> reader_of(const ir::FormatRef& f) {
   return kept.back().reader;
 }
 
+// A plane of one row of a unit: dword v collects elements 4 * (v + kBits * s) + i at bits kBits * s of byte i.
+template <int kBits>
+void put_plane(const uint32_t* c, int low, uint8_t* to, int64_t step) {
+  constexpr uint32_t kMask = ((1u << kBits) - 1) * 0x01010101u;
+#pragma GCC unroll 8
+  for (int v = 0; v < kBits; ++v) {
+    uint32_t d = 0;
+#pragma GCC unroll 8
+    for (int s = 0; s * kBits < 8; ++s) d |= (c[v + kBits * s] >> low & kMask) << (kBits * s);
+    std::memcpy(to + v * step, &d, 4);
+  }
+}
+
 class IntegerPacker {
  public:
   IntegerPacker(const BlockReader& reader, const PackedLayout& l)
-      : reader_(reader), scratch_(reader), l_(l), form_(*reader.format().form), codes_(static_cast<size_t>(l.chunk) + 8) {}
+      : reader_(reader), scratch_(reader), l_(l), form_(*reader.format().form), codes_(static_cast<size_t>(l.chunk)) {
+    blocks_.resize(static_cast<size_t>(l.chunk / form_.block));
+    size_t level = 0;
+    for (const PackedLevel& p : l.scale) plan_level(p, level++);
+    for (const PackedLevel& p : l.offset) plan_level(p, level++);
+  }
 
   // One row of one chunk. `blocks`: the row's blocks from the chunk's first element on.
-  void chunk_row(const uint8_t* blocks, int r, uint8_t* chunk) {
-    int block = form_.block, block_bytes = reader_.format().block_bytes;
-    for (int b = 0; b * block < l_.chunk; ++b) {
-      const uint8_t* at = blocks + static_cast<int64_t>(b) * block_bytes;
-      reader_.read_codes(at, codes_.data() + b * block, scratch_);
+  void chunk_row(const uint8_t* at, int r, uint8_t* chunk) {
+    uint8_t* codes = codes_.data();
+    for (const std::vector<Target>& targets : blocks_) {
+      reader_.read_codes(at, codes, scratch_);
       reader_.begin_levels(at, scratch_);
-      size_t level = 0;
-      for (const auto& [levels, packed] : {std::pair{&form_.scale, &l_.scale}, std::pair{&form_.offset, &l_.offset}})
-        for (size_t i = 0; i < levels->size(); ++i) put_level((*levels)[i], (*packed)[i], at, level++, b * block, r, chunk);
+      for (const Target& t : targets) {
+        uint32_t bits = BlockReader::level_bits(at, *t.entry, scratch_);
+        uint8_t* to = chunk + t.at + r * t.row_step;
+        if (t.size == 1) *to = static_cast<uint8_t>(bits);
+        else std::memcpy(to, &bits, t.size == 2 ? 2 : 4);
+      }
+      codes += form_.block;
+      at += reader_.format().block_bytes;
     }
     for (int u = 0; u * kUnit < l_.chunk; ++u) put_unit(codes_.data() + u * kUnit, r, chunk + l_.codes + static_cast<int64_t>(u) * l_.unit_bytes);
   }
 
  private:
-  void put_level(const ir::ScaleLevel& level, const PackedLevel& p, const uint8_t* block, size_t number, int first, int r, uint8_t* chunk) {
-    int size = size_of(p.stored);
-    int64_t e0 = first / p.extent;
-    for (size_t i = 0; i < level.value.size(); ++i) {
-      int64_t e = e0 + static_cast<int64_t>(i);
-      int64_t slot = p.pairs ? ((e / 2) * l_.rows + r) * 2 + e % 2 : e * l_.rows + r;
-      store(chunk + p.offset + slot * size, reader_.level_bits(block, number, i, scratch_), size);
+  struct Target {  // where one level entry of a block goes
+    const BlockReader::Entry* entry;
+    int64_t at;    // bytes from the start of the chunk, row 0
+    int row_step, size;
+  };
+
+  void plan_level(const PackedLevel& p, size_t level) {
+    int size = size_of(p.stored), per_block = form_.block / p.extent;
+    for (int e = 0; e < l_.chunk / p.extent; ++e) {
+      int64_t slot = p.pairs ? static_cast<int64_t>(e / 2) * l_.rows * 2 + e % 2 : static_cast<int64_t>(e) * l_.rows;
+      Target t{&reader_.entry(level, static_cast<size_t>(e % per_block)), p.offset + slot * size, p.pairs ? 2 * size : size, size};
+      blocks_[static_cast<size_t>(e / per_block)].push_back(t);
     }
   }
 
-  // Codes of one unit (32 bytes) into the planes: vector v, dword r collects elements 4 * (v + bits * s) + i at bits * s.
+  // Codes of one unit (32 bytes) into the planes.
   void put_unit(const uint8_t* codes, int r, uint8_t* unit) const {
     uint32_t c[8];
     std::memcpy(c, codes, sizeof c);  // bytes stay in their order: everything below works within bytes
     int low = 0;
+    int64_t step = static_cast<int64_t>(l_.rows) * 4;
     for (int bits : l_.planes) {
-      uint32_t mask = ((1u << bits) - 1) * 0x01010101u;
-      for (int v = 0; v < bits; ++v) {
-        uint32_t d = 0;
-        for (int s = 0; s * bits < 8; ++s) d |= (c[v + bits * s] >> low & mask) << (bits * s);
-        std::memcpy(unit + (static_cast<int64_t>(v) * l_.rows + r) * 4, &d, 4);
-      }
-      unit += static_cast<int64_t>(bits) * l_.rows * 4;
+      uint8_t* to = unit + static_cast<int64_t>(r) * 4;
+      if (bits == 8) put_plane<8>(c, low, to, step);
+      else if (bits == 4) put_plane<4>(c, low, to, step);
+      else if (bits == 2) put_plane<2>(c, low, to, step);
+      else put_plane<1>(c, low, to, step);
+      unit += bits * step;
       low += bits;
     }
   }
@@ -87,6 +114,7 @@ class IntegerPacker {
   const PackedLayout& l_;
   const ir::IntForm& form_;
   std::vector<uint8_t> codes_;
+  std::vector<std::vector<Target>> blocks_;  // by block of the chunk
 };
 
 void pack_integer(const ir::Type& weight, const PackedLayout& l, const RowFn& row, int64_t g0, int64_t g1, uint8_t* out) {
