@@ -1,0 +1,133 @@
+// Measuring steps of a model.
+#include "measure/bench.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <random>
+
+namespace lumen::measure {
+namespace {
+
+double seconds(clockid_t clock) {
+  timespec t;
+  clock_gettime(clock, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+template <class Of>
+double median_of(const std::vector<Sample>& samples, const Of& of) {
+  if (samples.empty()) return 0;
+  std::vector<double> v;
+  for (const Sample& s : samples) v.push_back(of(s));
+  std::sort(v.begin(), v.end());
+  size_t n = v.size();
+  return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+// Random tokens of one sequence; pages in order.
+class Runner {
+ public:
+  Runner(engine::Model& model, int64_t tokens, bool profile) : model_(model), profile_(profile) {
+    std::mt19937 rng(1);
+    std::uniform_int_distribution<int32_t> any(0, static_cast<int32_t>(model.vocab()) - 1);
+    for (int64_t i = 0; i < tokens; ++i) ids_.push_back(any(rng));
+    for (int64_t p = 0; p * sema::kPageTokens < tokens; ++p) pages_.push_back(static_cast<int32_t>(p));
+  }
+
+  // The first n tokens, `most` a step; logits of each step's last token.
+  Status run(int64_t n, int64_t most) {
+    for (int64_t at = 0; at < n; at += most) {
+      engine::Batch b;
+      for (int64_t i = at; i < std::min(n, at + most); ++i) {
+        b.tokens.push_back(ids_[static_cast<size_t>(i)]);
+        b.pos.push_back(static_cast<int32_t>(i));
+        b.seq.push_back(0);
+      }
+      b.rows = {static_cast<int32_t>(b.tokens.size()) - 1};
+      b.pages = {pages_};
+      LUMEN_TRY(logits, model_.step(b));
+      (void)logits;
+      if (profile_)
+        for (auto& [kernel, us] : model_.profile()) times_[kernel] += us;
+    }
+    return ok_status();
+  }
+
+  void forget_times() { times_.clear(); }
+  std::vector<std::pair<std::string, double>> times() const {
+    std::vector<std::pair<std::string, double>> out(times_.begin(), times_.end());
+    std::sort(out.begin(), out.end(), [](auto& a, auto& b) { return a.second > b.second; });
+    return out;
+  }
+
+ private:
+  engine::Model& model_;
+  bool profile_;
+  std::vector<int32_t> ids_, pages_;
+  std::map<std::string, double> times_;
+};
+
+Status measure(Runner& runner, int64_t tokens, int64_t most, const BenchOptions& o, Series& out) {
+  out.tokens = tokens;
+  runner.forget_times();
+  for (int64_t r = 0; r < o.repetitions; ++r) {
+    double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    LUMEN_CHECK(runner.run(tokens, most));
+    wall = seconds(CLOCK_MONOTONIC) - wall;
+    cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    out.samples.push_back({static_cast<double>(tokens) / wall, cpu / (wall * o.threads)});
+  }
+  out.profile = runner.times();
+  return ok_status();
+}
+
+}  // namespace
+
+double Series::median() const {
+  return median_of(samples, [](const Sample& s) { return s.tokens_per_second; });
+}
+double Series::cpu_share() const {
+  return median_of(samples, [](const Sample& s) { return s.cpu_share; });
+}
+double Series::lowest() const {
+  double v = samples.empty() ? 0 : samples[0].tokens_per_second;
+  for (const Sample& s : samples) v = std::min(v, s.tokens_per_second);
+  return v;
+}
+double Series::highest() const {
+  double v = 0;
+  for (const Sample& s : samples) v = std::max(v, s.tokens_per_second);
+  return v;
+}
+
+Result<BenchResult> bench(engine::Model& model, const BenchOptions& o) {
+  int64_t longest = std::max(o.prompt, o.generate);
+  if (longest > model.context())
+    return Error{"bench: " + std::to_string(longest) + " tokens do not fit the context of " + std::to_string(model.context()), true};
+  model.set_profile(o.profile);
+  Runner runner(model, std::max<int64_t>(longest, 1), o.profile);
+  BenchResult out;
+  double start = seconds(CLOCK_MONOTONIC);
+  if (o.prompt > 0) LUMEN_CHECK(runner.run(std::min(o.prompt, model.max_batch()), model.max_batch()));
+  if (o.generate > 0) LUMEN_CHECK(runner.run(1, 1));
+  out.load_seconds = seconds(CLOCK_MONOTONIC) - start;
+  if (o.generate > 0) LUMEN_CHECK(runner.run(std::min<int64_t>(o.generate, 4), 1));
+  if (o.prompt > 0) LUMEN_CHECK(measure(runner, o.prompt, model.max_batch(), o, out.prefill));
+  if (o.generate > 0) LUMEN_CHECK(measure(runner, o.generate, 1, o, out.decode));
+  model.set_profile(false);
+  return out;
+}
+
+std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(info, line))
+    if (line.rfind("model name", 0) == 0)
+      if (size_t colon = line.find(": "); colon != std::string::npos) return line.substr(colon + 2);
+  return "unknown CPU";
+}
+
+}  // namespace lumen::measure

@@ -1,0 +1,44 @@
+// Speed of a model: prefill of a prompt in full batches, decoding token by token from an empty context. Medians over repetitions,
+// with the share of CPU time a run got, since a machine shared with others makes wall clocks lie.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "runtime/open_model.h"
+
+namespace lumen::measure {
+
+struct Sample {
+  double tokens_per_second = 0;
+  double cpu_share = 0;  // CPU time of the process / (wall time * threads)
+};
+
+struct Series {
+  int64_t tokens = 0;
+  std::vector<Sample> samples;
+  std::vector<std::pair<std::string, double>> profile;  // microseconds of all samples together, by kernel name, largest first
+  double median() const;
+  double lowest() const;
+  double highest() const;
+  double cpu_share() const;  // median
+};
+
+struct BenchOptions {
+  int64_t prompt = 512, generate = 128, repetitions = 5;  // 0 tokens: that test is left out
+  int threads = 1;
+  bool profile = false;
+};
+struct BenchResult {
+  Series prefill, decode;
+  double load_seconds = 0;  // packing weights and compiling kernels: the first steps, which are not counted
+};
+
+// `model` needs a context of at least max(prompt, generate) tokens.
+Result<BenchResult> bench(engine::Model& model, const BenchOptions& options);
+
+std::string cpu_name();  // "AMD EPYC 9B14", or "unknown CPU"
+
+}  // namespace lumen::measure

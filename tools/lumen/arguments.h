@@ -1,0 +1,35 @@
+// Command line options, declared and checked: every number has a range, every complaint names the option and what was expected.
+// The parsing library stays behind this.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace lumen::tool {
+
+class Arguments {
+ public:
+  Arguments(CLI::App& app, const std::vector<std::string>& lum_directories) : app_(app), lum_(lum_directories) {}
+
+  // Flags as the parsing library spells them: "-n", "--temp", "-t,--threads".
+  void positional(const std::string& name, std::string& into, const std::string& help, bool required);
+  void text(const std::string& flags, std::string& into, const std::string& help);
+  void choice(const std::string& flags, std::string& into, const std::vector<std::string>& allowed, const std::string& help);
+  void integer(const std::string& flags, int64_t& into, int64_t lo, int64_t hi, const std::string& help);
+  void number(const std::string& flags, double& into, double lo, double hi, const std::string& help);
+  void flag(const std::string& flags, bool& into, const std::string& help);
+  // Was the option given? `flag` as declared, one spelling.
+  bool given(const std::string& flag) const;
+
+  const std::vector<std::string>& lum_directories() const { return lum_; }
+
+ private:
+  CLI::App& app_;
+  const std::vector<std::string>& lum_;
+};
+
+}  // namespace lumen::tool

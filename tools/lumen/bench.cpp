@@ -1,0 +1,88 @@
+// lumen bench: prefill and decode speed, as a table or as JSON; --profile: where the time goes, by kernel.
+#include <algorithm>
+
+#include "command.h"
+#include "common.h"
+#include "json_writer.h"
+#include "measure/bench.h"
+
+namespace lumen::tool {
+namespace {
+
+struct Options {
+  ModelChoice model;
+  int64_t prompt = 512, generate = 128, repetitions = 5;
+  bool json = false, profile = false;
+};
+
+void write_series(JsonWriter& w, const char* name, const measure::Series& s) {
+  if (s.samples.empty()) return;
+  w.key(name).begin_object().field("tokens", s.tokens).field("tokens_per_second", s.median()).field("lowest", s.lowest()).field("highest", s.highest());
+  w.field("cpu_share", s.cpu_share()).key("samples").begin_array();
+  for (const measure::Sample& x : s.samples) w.value(x.tokens_per_second);
+  w.end_array();
+  if (!s.profile.empty()) {
+    w.key("microseconds_by_kernel").begin_object();
+    for (auto& [kernel, us] : s.profile) w.field(kernel, us / static_cast<double>(s.samples.size()));
+    w.end_object();
+  }
+  w.end_object();
+}
+
+void print_series(const char* name, const measure::Series& s) {
+  if (s.samples.empty()) return;
+  std::printf("%-8s %6lld tokens  %10.2f tokens/s   (%.2f to %.2f, %zu runs, %.0f%% of the CPU)\n", name, static_cast<long long>(s.tokens), s.median(), s.lowest(),
+              s.highest(), s.samples.size(), 100 * s.cpu_share());
+}
+
+void print_profile(const char* name, const measure::Series& s) {
+  if (s.profile.empty()) return;
+  double total = 0, runs = static_cast<double>(s.samples.size());
+  for (auto& [kernel, us] : s.profile) total += us;
+  std::printf("\n%s: microseconds of one run in kernels, %.0f in all\n", name, total / runs);
+  for (auto& [kernel, us] : s.profile) std::printf("  %12.1f  %5.1f%%  %s\n", us / runs, 100 * us / total, kernel.c_str());
+}
+
+Status bench(const Arguments& a, const Options& given) {
+  Options o = given;
+  if (o.prompt == 0 && o.generate == 0) return Error{"-p and -n: expected at least one of them above 0", true};
+  if (o.model.context == 0) o.model.context = std::max(o.prompt, o.generate);
+  LUMEN_TRY(m, open_chosen(a, o.model));
+  measure::BenchOptions b{o.prompt, o.generate, o.repetitions, m.model->target().machine().threads, o.profile};
+  LUMEN_TRY(r, measure::bench(*m.model, b));
+  const Machine& machine = m.model->target().machine();
+  std::string arch(m.checkpoint->get_string("general.architecture") ? *m.checkpoint->get_string("general.architecture") : "");
+  if (o.json) {
+    JsonWriter w;
+    w.begin_object().field("model", m.name).field("path", m.path).field("architecture", arch).field("file_bytes", m.checkpoint->file_size());
+    w.field("packed_bytes", m.model->packed_bytes()).field("state_bytes", m.model->state_bytes()).field("context", m.model->context());
+    w.field("target", machine.name).field("threads", machine.threads).field("cpu", measure::cpu_name()).field("load_seconds", r.load_seconds);
+    write_series(w, "prefill", r.prefill);
+    write_series(w, "decode", r.decode);
+    w.end_object();
+    return print_out(w.take() + "\n");
+  }
+  std::printf("%s (%s, %s), %s with %d threads on %s, first steps %.2f s\n", m.name.c_str(), arch.c_str(), size_text(m.checkpoint->file_size()).c_str(),
+              machine.name.c_str(), machine.threads, measure::cpu_name().c_str(), r.load_seconds);
+  print_series("prefill", r.prefill);
+  print_series("decode", r.decode);
+  print_profile("prefill", r.prefill);
+  print_profile("decode", r.decode);
+  return ok_status();
+}
+
+}  // namespace
+
+Action declare_bench(Arguments& a) {
+  auto o = std::make_shared<Options>();
+  declare_model(a, o->model, true);
+  a.integer("-p", o->prompt, 0, 1 << 20, "tokens of the prompt, random ones (default 512; 0: no prefill test)");
+  a.integer("-n", o->generate, 0, 1 << 20, "tokens decoded one by one from an empty context (default 128; 0: no decode test)");
+  a.integer("-r", o->repetitions, 1, 1000, "repetitions, of which the median is shown (default 5)");
+  a.flag("--exact", o->model.exact, "dequantised weights, f32 throughout");
+  a.flag("--json", o->json, "all numbers as JSON");
+  a.flag("--profile", o->profile, "time spent by kernel; slows the runs a little");
+  return [&a, o] { return bench(a, *o); };
+}
+
+}  // namespace lumen::tool

@@ -1,0 +1,144 @@
+// Opening models for commands.
+#include "common.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <thread>
+
+#include "backend/cpu/cpu_target.h"
+
+namespace lumen::tool {
+
+std::vector<std::string> target_names() { return {"native", "avx2", "avx512", "avx512vnni"}; }
+
+Result<std::shared_ptr<Target>> make_target(const std::string& name, int64_t threads) {
+  LUMEN_TRY(t, make_cpu_target({name, static_cast<int>(threads)}));
+  return std::shared_ptr<Target>(std::move(t));
+}
+
+void declare_model(Arguments& a, ModelChoice& c, bool required) {
+  a.positional("MODEL", c.model, "a path, or the name of a fetched model", required);
+  a.choice("--target", c.target, target_names(), "the code to make and run");
+  a.integer("--ctx", c.context, 1, 1 << 24, "tokens the context holds (default: the model's own, at most 4096)");
+  a.integer("-t,--threads", c.threads, 1, 1024, "threads (default: all the process may use)");
+}
+
+Result<std::shared_ptr<const sema::Library>> library_of(const Arguments& a) { return runtime::load_library(a.lum_directories()); }
+
+namespace {
+
+// "loading 42%" on stderr, rewritten in place, gone when done; nothing where stderr is no terminal.
+class LoadBar {
+ public:
+  void show(int64_t done, int64_t total) {
+    if (!watched_ || total <= 0) return;
+    int percent = static_cast<int>(done * 100 / total);
+    if (percent == last_) return;
+    last_ = percent;
+    if (done >= total) {
+      std::fputs("\r\033[K", stderr);
+      last_ = -1;
+    } else {
+      std::string bar(static_cast<size_t>(percent) * 30 / 100, '#');
+      bar.resize(30, '.');
+      std::fprintf(stderr, "\rloading [%s] %d%%", bar.c_str(), percent);
+    }
+    std::fflush(stderr);
+  }
+
+ private:
+  bool watched_ = isatty(2) != 0;
+  int last_ = -1;
+};
+
+}  // namespace
+
+Result<runtime::OpenModel> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences) {
+  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(target, make_target(c.target, c.threads));
+  engine::ModelOptions o;
+  o.threads = target->machine().threads;
+  o.exact = c.exact;
+  o.context = c.context;
+  o.sequences = sequences;
+  o.progress = [bar = std::make_shared<LoadBar>()](int64_t done, int64_t total) { bar->show(done, total); };
+  return runtime::open_model(c.model, library, target, o);
+}
+
+void declare_prompt(Arguments& a, PromptChoice& p) {
+  a.text("--prompt", p.prompt, "the prompt, as text");
+  a.text("--tokens", p.tokens, "the prompt, as ids: 1,2,3");
+}
+
+Result<std::vector<int32_t>> parse_ids(const std::string& text) {
+  std::vector<int32_t> ids;
+  const char *p = text.data(), *end = p + text.size();
+  while (p < end) {
+    int32_t v = 0;
+    auto [next, ec] = std::from_chars(p, end, v);
+    if (ec != std::errc() || v < 0) return Error{"expected token ids such as 1,2,3, found '" + text + "'", true};
+    ids.push_back(v);
+    p = next;
+    if (p < end && *p != ',' && *p != ' ') return Error{"expected token ids such as 1,2,3, found '" + text + "'", true};
+    if (p < end && ++p == end) return Error{"expected a token id after the last '" + std::string(1, end[-1]) + "' of '" + text + "'", true};
+  }
+  return ids;
+}
+
+Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const runtime::OpenModel& m) {
+  bool prompt = a.given("--prompt"), tokens = a.given("--tokens");
+  if (prompt == tokens) return Error{"expected one of --prompt TEXT and --tokens 1,2,3", true};
+  std::vector<int32_t> ids;
+  if (tokens) {
+    LUMEN_TRY(parsed, parse_ids(p.tokens));
+    ids = std::move(parsed);
+  } else {
+    LUMEN_TRY(encoded, m.encode(p.prompt));
+    ids = std::move(encoded);
+  }
+  if (ids.empty()) return Error{"the prompt is empty: expected at least one token", true};
+  if (m.model && static_cast<int64_t>(ids.size()) > m.model->context())
+    return Error{"the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.model->context()) + " (--ctx sets it)", true};
+  return ids;
+}
+
+Status print_out(std::string_view text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) return Error{"writing to standard output failed"};
+  return ok_status();
+}
+
+std::string visible(std::string_view text) {
+  std::string q = quoted(text, 200);
+  return q.substr(1, q.size() - 2);
+}
+
+std::string fixed(double v, int digits) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, v);
+  return text;
+}
+
+std::string size_text(uint64_t bytes) {
+  const char* units[] = {"B", "kB", "MB", "GB", "TB"};
+  double v = static_cast<double>(bytes);
+  int u = 0;
+  while (v >= 1000 && u < 4) v /= 1000, ++u;
+  return fixed(v, u == 0 ? 0 : 1) + " " + units[u];
+}
+
+engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end) {
+  engine::Batch b;
+  for (int64_t i = begin; i < end; ++i) {
+    b.tokens.push_back(ids[static_cast<size_t>(i)]);
+    b.pos.push_back(static_cast<int32_t>(i));
+    b.seq.push_back(0);
+  }
+  std::vector<int32_t> pages;
+  for (int64_t p = 0; p * sema::kPageTokens < end; ++p) pages.push_back(static_cast<int32_t>(p));
+  b.pages.push_back(std::move(pages));
+  return b;
+}
+
+}  // namespace lumen::tool

@@ -1,0 +1,176 @@
+// lumen inspect: metadata, tensors with their formats and sizes, and what becomes of each.
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "checkpoint/gguf_reader.h"
+#include "command.h"
+#include "common.h"
+#include "compiler/formats/describe.h"
+#include "compiler/formats/layout.h"
+#include "engine/gguf_source.h"
+#include "hub/store.h"
+#include "json_writer.h"
+
+namespace lumen::tool {
+namespace {
+
+struct Options {
+  std::string file;
+  bool json = false;
+};
+
+struct TensorReport {
+  const CheckpointTensor* tensor;
+  std::string format;      // "q4_k", "f32", "type 1000"
+  std::string treatment;   // what Lumen will do with it
+  std::string used_as;     // weights of the model made from it
+};
+
+void names_in(const sema::WeightExpr& e, std::set<std::string>& out) {
+  if (e.kind == sema::WeightExpr::Tensor) out.insert(e.name);
+  for (const sema::WeightExpr& a : e.args) names_in(a, out);
+}
+
+// Which of the model's weights each tensor serves; `problem` says why that is not known.
+std::map<std::string, std::string> uses_of(const sema::Library& lib, const Checkpoint& file, std::string& problem) {
+  std::map<std::string, std::string> uses;
+  auto arch = file.get_string("general.architecture");
+  if (!arch) {
+    problem = arch.error().message;
+    return uses;
+  }
+  const ast::ModelDecl* decl = lib.model_for("gguf", std::string(*arch));
+  if (!decl) {
+    problem = "no model declaration handles the architecture " + quoted(*arch);
+    return uses;
+  }
+  engine::GgufSource source(lib, file);
+  auto instance = sema::instantiate(lib, *decl, source);
+  if (!instance) {
+    problem = instance.error().message;
+    return uses;
+  }
+  for (const sema::Weight& w : instance->weights) {
+    std::set<std::string> names;
+    names_in(w.from, names);
+    for (const std::string& n : names) uses[n] += (uses[n].empty() ? "" : ", ") + w.param;
+  }
+  return uses;
+}
+
+TensorReport report_on(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
+  TensorReport r{&t, "type " + std::to_string(t.type_id), "", ""};
+  auto type = engine::tensor_type(lib, file, t);
+  if (!type) {
+    r.treatment = "unknown type: no format at hand declares `gguf " + std::to_string(t.type_id) + "` (--lum DIR adds some)";
+    return r;
+  }
+  r.format = type->format ? type->format->name : std::string(name(type->scalar));
+  if (t.dims.size() < 2) r.treatment = "read as f32";
+  else if (formats::has_integer_layout(*type)) r.treatment = "integer dot products";
+  else if (type->format && type->format->form) r.treatment = "f32 dot products: rows of " + std::to_string(t.dims.back()) + " do not fit the integer layout";
+  else r.treatment = "f32 dot products";
+  return r;
+}
+
+void write_meta(JsonWriter& w, const MetaValue& v) {
+  if (v.type == MetaType::Array) {
+    w.begin_object().field("type", v.type_name()).field("count", v.count).key("first").begin_array();
+    for (const MetaValue& e : v.elements(4)) write_meta(w, e);
+    w.end_array().end_object();
+    return;
+  }
+  std::visit([&](auto s) { w.value(s); }, v.scalar());
+}
+
+struct Report {
+  std::string path;
+  Checkpoint file;
+  std::vector<TensorReport> tensors;
+  std::map<std::string, std::string> formats;  // name -> description
+  std::string model_problem;
+};
+
+std::string dims_text(const std::vector<int64_t>& dims) {
+  std::string out;
+  for (int64_t d : dims) out += (out.empty() ? "[" : ", ") + std::to_string(d);
+  return out + "]";
+}
+
+void print_json(const Report& r) {
+  JsonWriter w;
+  w.begin_object().field("path", r.path).field("container", r.file.container()).field("version", static_cast<uint64_t>(r.file.version()));
+  w.field("file_bytes", r.file.file_size()).key("metadata").begin_object();
+  for (const MetaEntry& e : r.file.metadata()) {
+    w.key(e.key);
+    write_meta(w, e.value);
+  }
+  w.end_object().key("tensors").begin_array();
+  for (const TensorReport& t : r.tensors) {
+    w.begin_object().field("name", t.tensor->name).key("dims").begin_array();
+    for (int64_t d : t.tensor->dims) w.value(d);
+    w.end_array().field("type_id", static_cast<uint64_t>(t.tensor->type_id)).field("format", t.format).key("bytes");
+    if (t.tensor->bytes) w.value(*t.tensor->bytes);
+    else w.null();
+    w.field("treatment", t.treatment).field("used_as", t.used_as).end_object();
+  }
+  w.end_array().key("formats").begin_object();
+  for (auto& [name, text] : r.formats) w.field(name, text);
+  w.end_object();
+  if (r.model_problem.empty()) w.key("model_problem").null();
+  else w.field("model_problem", r.model_problem);
+  w.end_object();
+  print_out(w.take() + "\n").ok();
+}
+
+void print_text(const Report& r) {
+  std::printf("%s: %s version %u, %s, %zu metadata keys, %zu tensors\n\nmetadata\n", r.path.c_str(), r.file.container().c_str(), r.file.version(),
+              size_text(r.file.file_size()).c_str(), r.file.metadata().size(), r.file.tensors().size());
+  for (const MetaEntry& e : r.file.metadata()) std::printf("  %-44s %s\n", visible(e.key).c_str(), e.value.render().c_str());
+  std::printf("\ntensors\n");
+  std::map<std::string, std::pair<size_t, uint64_t>> totals;
+  for (const TensorReport& t : r.tensors) {
+    std::string bytes = t.tensor->bytes ? size_text(*t.tensor->bytes) : "? bytes";
+    std::printf("  %-32s %-18s %-8s %10s  %s%s\n", visible(t.tensor->name).c_str(), dims_text(t.tensor->dims).c_str(), t.format.c_str(), bytes.c_str(), t.treatment.c_str(),
+                t.used_as.empty() ? (r.model_problem.empty() ? "; no weight of the model uses it" : "") : ("; " + t.used_as).c_str());
+    auto& [n, sum] = totals[t.format];
+    ++n;
+    sum += t.tensor->bytes.value_or(0);
+  }
+  std::printf("\nformats\n");
+  for (auto& [name, total] : totals) {
+    auto d = r.formats.find(name);
+    std::printf("  %-8s %5zu tensors %10s  %s\n", name.c_str(), total.first, size_text(total.second).c_str(), d == r.formats.end() ? "" : d->second.c_str());
+  }
+  if (!r.model_problem.empty()) std::printf("\nthis file cannot run: %s\n", r.model_problem.c_str());
+}
+
+Status inspect(const Arguments& a, const Options& o) {
+  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(path, hub::resolve_model(o.file));
+  LUMEN_TRY(file, open_gguf(path, engine::geometry_of(*library)));
+  Report r{path, std::move(file), {}, {}, ""};
+  auto uses = uses_of(*library, r.file, r.model_problem);
+  for (const CheckpointTensor& t : r.file.tensors()) {
+    TensorReport tr = report_on(*library, r.file, t);
+    if (auto it = uses.find(std::string(t.name)); it != uses.end()) tr.used_as = it->second;
+    r.tensors.push_back(tr);
+    auto type = engine::tensor_type(*library, r.file, t);
+    if (type && type->format) r.formats[tr.format] = formats::describe(*type->format);
+  }
+  if (o.json) print_json(r);
+  else print_text(r);
+  return ok_status();
+}
+
+}  // namespace
+
+Action declare_inspect(Arguments& a) {
+  auto o = std::make_shared<Options>();
+  a.positional("FILE", o->file, "a model file, or the name of a fetched model", true);
+  a.flag("--json", o->json, "everything as JSON; of arrays the first elements");
+  return [&a, o] { return inspect(a, *o); };
+}
+
+}  // namespace lumen::tool

@@ -1,0 +1,82 @@
+// lumen: the command line. Exit status 0, 2 for what the user asked wrongly, 1 for everything else; errors are one line on stderr.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+
+#include "command.h"
+
+namespace lumen::tool {
+
+std::span<const Command> commands() {
+  static const Command table[] = {
+      {"run", "ask a model, or chat with it where no prompt is given", declare_run},
+      {"logits", "the logits a model gives after a prompt", declare_logits},
+      {"hidden", "the residual stream after a layer", declare_hidden},
+      {"tokenize", "text to token ids", declare_tokenize},
+      {"detokenize", "token ids to text", declare_detokenize},
+      {"inspect", "what a model file holds and what Lumen will do with it", declare_inspect},
+      {"bench", "measure prefill and decode speed", declare_bench},
+  };
+  return table;
+}
+
+namespace {
+
+int report(const Error& e) {
+  std::string m = e.message;
+  while (!m.empty() && m.back() == '\n') m.pop_back();
+  // Mistakes in .lum files come rendered, with the line and a caret: they begin with the place, as editors expect.
+  bool rendered = m.find('\n') != std::string::npos;
+  std::fflush(stdout);
+  std::fprintf(stderr, "%s%s\n", rendered ? "" : "lumen: ", m.c_str());
+  return e.usage ? 2 : 1;
+}
+
+int usage(std::string message) {
+  for (char& c : message)
+    if (c == '\n') c = ' ';
+  while (!message.empty() && message.back() == ' ') message.pop_back();
+  std::fprintf(stderr, "lumen: %s (lumen --help lists what there is)\n", message.c_str());
+  return 2;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app{"Lumen runs large language models through kernels that its own compiler makes.", "lumen"};
+  app.fallthrough();
+  app.set_version_flag("--version", "lumen 0.1.0");
+  std::vector<std::string> lum;
+  app.add_option("--lum", lum, "a directory of .lum files of your own (may be repeated)")
+      ->type_name("DIR")
+      ->expected(1)
+      ->take_all()
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  std::vector<std::pair<CLI::App*, Action>> actions;
+  std::vector<std::unique_ptr<Arguments>> arguments;
+  for (const Command& c : commands()) {
+    CLI::App* sub = app.add_subcommand(c.name, c.summary);
+    sub->fallthrough();
+    arguments.push_back(std::make_unique<Arguments>(*sub, lum));
+    actions.push_back({sub, c.declare(*arguments.back())});
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& e) {
+    return app.exit(e);
+  } catch (const CLI::ParseError& e) {
+    return usage(e.what());
+  }
+  for (auto& [sub, action] : actions)
+    if (sub->parsed()) {
+      Status s = action();
+      if (!s) return report(s.error());
+      if (std::fflush(stdout) != 0 || std::ferror(stdout)) return report({"writing to standard output failed"});
+      return 0;
+    }
+  std::fputs(app.help().c_str(), stderr);
+  return 2;
+}
+
+}  // namespace
+}  // namespace lumen::tool
+
+int main(int argc, char** argv) { return lumen::tool::main(argc, argv); }
