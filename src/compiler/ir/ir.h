@@ -55,8 +55,9 @@ int add_reshape(Function& f, int operand, std::vector<Dim> dims);
 int add_const(Function& f, Type type, std::vector<uint8_t> data, std::string name = "");
 
 // --- text --------------------------------------------------------------------------------------------------------
-// print and read round-trip; formats are looked up by name through `find_format`.
+// print and read round-trip; formats are looked up by name through `find_format`. Grammar, at the head of print.cpp.
 std::string print(const Function& f);
+std::string print(const ExprPtr& e);  // for people: operands as $0, indices as i0, fields as field<0, u8>[index]
 using FindFormat = std::function<FormatRef(const std::string& name)>;
 Result<Function> read(const std::string& text, const FindFormat& find_format);
 

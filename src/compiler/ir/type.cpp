@@ -13,7 +13,8 @@ bool operator==(const Type& a, const Type& b) {
 }
 
 std::string to_string(const Type& t) {
-  std::string s = t.format ? t.format->name : std::string(name(t.scalar));
+  std::string s(name(t.scalar));
+  if (t.format) s = (dtype_named(t.format->name) ? "@" : "") + t.format->name;  // a format may be named as a scalar type is
   s += '[';
   for (int i = 0; i < t.rank(); ++i) s += (i ? ", " : "") + to_string(t.dims[i]);
   return s + ']';

@@ -33,6 +33,6 @@ struct Type {
   int rank() const { return static_cast<int>(dims.size()); }
 };
 bool operator==(const Type& a, const Type& b);  // formats compare by name, which spells out their parameters
-std::string to_string(const Type& t);
+std::string to_string(const Type& t);  // a format named like a scalar type gets an @: @f16[4, 64]
 
 }  // namespace lumen::ir

@@ -4,6 +4,7 @@
 
 #include "compiler/ir/fold.h"
 #include "compiler/ir/ir.h"
+#include "compiler/ir/text.h"
 
 namespace lumen::ir {
 namespace {
@@ -57,7 +58,7 @@ class BodyCheck {
         if (!bound_.count(static_cast<int>(e.ival))) fail("index i" + std::to_string(e.ival) + " is not bound");
         break;
       case Ek::Extent:
-        if (e.symbol.empty()) fail("an extent has no symbol");
+        if (!is_identifier(e.symbol)) fail("the symbol " + quote(e.symbol) + " is not an identifier");
         break;
       case Ek::Op: op(e); break;
       case Ek::Cast:
@@ -156,6 +157,7 @@ constexpr int64_t kMaxDim = int64_t{1} << 40;
 std::string check_type(const Type& t) {
   double elements = 1;
   for (const Dim& d : t.dims) {
+    if (!d.is_const() && !is_identifier(d.symbol)) return "the symbol " + quote(d.symbol) + " is not an identifier";
     if (d.is_const() && (d.value < 0 || d.value > kMaxDim)) return "dimension " + std::to_string(d.value) + " is out of range";
     elements *= d.is_const() ? static_cast<double>(d.value) : 1;
   }
