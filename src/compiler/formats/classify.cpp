@@ -107,7 +107,7 @@ std::string find_form(const ir::FormatType& f, ir::IntForm& form) {
   BitAnalysis bits(f);
   BlockMap map = enumerate(f, intern, bits);
   TermMaker maker(f, map, bits, intern);
-  Subject subject{f, intern, bits, maker};
+  Subject subject{f, map, intern, bits, maker};
   Parts parts;
   if (std::string why = split_parts(f, maker, intern, parts); !why.empty()) return why;
   form.block = f.block;

@@ -89,7 +89,7 @@ TEST(Classify, Reasons) {
   };
   EXPECT_EQ(why(Builder(b).done(b.at(m, k))), "element 0 takes its code from 16 bits, at most 12 are looked at");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0))), "element 0 has no bits of its own: every run of 16 elements shares all of them");
-  EXPECT_EQ(why(Builder(b).done(b.at(d, k / 8) * x)), "element 0 takes its code from 24 bits, at most 12 are looked at");
+  EXPECT_EQ(why(Builder(b).done(b.at(d, k / 8) * x)), "element 0 takes its code from 24 bits, at most 12 are looked at (16 of them are shared with other elements, but not by runs of 16 as a scale's are)");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0) * (x * x))), "its codes are multiples of 1.000000 from 0 to 65025 of it, more than 8 bits hold");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0) * (x & 15) + b.at(d, 1) * (x >> 4))), "element 0 is a sum of two codes under different scales");
   E root{ir::make_op(ir::Op::Sqrt, {(b.at(d, 0) * x).p})};

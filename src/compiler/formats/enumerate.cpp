@@ -61,9 +61,12 @@ BlockMap enumerate(const ir::FormatType& f, Interner& intern, BitAnalysis& bits)
     for (int b : bits.support(m.elements.back())) u[static_cast<size_t>(b)] = true;
   }
   m.level_bit.assign(source_bits, true);
+  m.users.assign(source_bits, 0);
   for (size_t b = 0; b < source_bits; ++b)
-    for (int k = 0; k < f.block; ++k)
+    for (int k = 0; k < f.block; ++k) {
+      m.users[b] += used[static_cast<size_t>(k)][b];
       if (used[static_cast<size_t>(k)][b] != used[static_cast<size_t>(k / 16 * 16)][b]) m.level_bit[b] = false;
+    }
   return m;
 }
 

@@ -32,6 +32,7 @@ bool enumerate_values(const ir::FormatType& f, const std::vector<ir::ExprPtr>& o
 struct BlockMap {
   std::vector<ir::ExprPtr> elements;   // f32, one an element of the block
   std::vector<bool> level_bit;         // by source bit
+  std::vector<int> users;              // by source bit: number of elements that depend on it
   bool levels_only(const BitList& b) const;
   bool codes_only(const BitList& b) const;
 };

@@ -39,6 +39,10 @@ ExprPtr dense_raw(const CodeValues& c, double unit, double lo) {
     for (size_t s = 0; s < c.v.of[0].size() && same; ++s) same = c.v.of[0][s] / unit - lo == c.v.of[1 + n][s];
     if (same) return ir::make_cast(c.nodes[n], DType::U8);
   }
+  for (size_t n = 0; n < c.nodes.size(); ++n) {
+    if (c.v.of[1 + n] != c.v.of[0] || unit != 1) continue;
+    return ir::make_cast(ir::make_op(Op::Sub, {ir::make_cast(c.nodes[n], DType::I32), ir::make_int(static_cast<int64_t>(lo))}), DType::U8);
+  }
   ExprPtr e = c.code;
   if (is_float(e->type)) {
     if (unit != 1) e = ir::make_op(Op::Div, {to_f32(e), ir::make_float(unit)});
@@ -98,6 +102,13 @@ void use_codebook(const Codebook& book, ir::IntForm& form) {
   }
 }
 
+std::string too_many_bits(Subject& s, int k, const BitList& support) {
+  std::string r = element(k) + " takes its code from " + std::to_string(support.size()) + " bits, at most " + std::to_string(kMaxCodeBits) + " are looked at";
+  size_t shared = static_cast<size_t>(std::count_if(support.begin(), support.end(), [&](int b) { return s.map.users[static_cast<size_t>(b)] > 1; }));
+  if (shared > 0) r += " (" + std::to_string(shared) + " of them are shared with other elements, but not by runs of 16 as a scale's are)";
+  return r;
+}
+
 }  // namespace
 
 double common_unit(const std::vector<double>& values) {
@@ -127,10 +138,7 @@ std::string find_codes(Subject& s, const std::vector<ExprPtr>& codes, ir::IntFor
   for (size_t k = 0; k < codes.size(); ++k) {
     CodeValues c{codes[k], {}, {}};
     const BitList support = s.bits.support(c.code);
-    if (support.size() > kMaxCodeBits) {
-      return element(static_cast<int>(k)) + " takes its code from " + std::to_string(support.size()) + " bits, at most " +
-             std::to_string(kMaxCodeBits) + " are looked at";
-    }
+    if (support.size() > kMaxCodeBits) return too_many_bits(s, static_cast<int>(k), support);
     std::unordered_set<const ir::Expr*> visited;
     collect(c.code, s.bits, support, visited, c.nodes);
     std::vector<ExprPtr> outputs = {c.code};

@@ -10,6 +10,7 @@ namespace lumen::formats {
 // Everything classification knows about one format.
 struct Subject {
   const ir::FormatType& f;
+  const BlockMap& map;
   Interner& intern;
   BitAnalysis& bits;
   TermMaker& maker;
