@@ -3,30 +3,29 @@
 
 namespace lumen::engine {
 
-// A format that is one plain float in a block of one.
-static std::optional<DType> plain_float(const ir::FormatType& f) {
-  if (f.block != 1 || f.row_planes || f.fields.size() != 1 || f.fields[0].count != 1 || !is_float(f.fields[0].type)) return std::nullopt;
-  return f.fields[0].type;
-}
-
 GeometryOf geometry_of(const sema::Library& lib) {
   return [&lib](uint32_t id) -> std::optional<BlockGeometry> {
     if (id > INT32_MAX) return std::nullopt;
-    ir::FormatRef f = lib.format_by_gguf_type(static_cast<int>(id));
-    if (!f || f->row_planes) return std::nullopt;
-    return BlockGeometry{f->block, f->block_bytes};
+    auto element = lib.element_by_gguf_type(static_cast<int>(id));
+    if (!element || !*element) return std::nullopt;
+    const ir::Type& t = **element;
+    if (!t.format) return BlockGeometry{1, size_of(t.scalar)};
+    if (t.format->row_planes) return std::nullopt;
+    return BlockGeometry{t.format->block, t.format->block_bytes};
   };
 }
 
 Result<ir::Type> tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
-  ir::FormatRef f = t.type_id <= INT32_MAX ? lib.format_by_gguf_type(static_cast<int>(t.type_id)) : nullptr;
-  if (!f)
+  std::optional<ir::Type> element;
+  if (t.type_id <= INT32_MAX) {
+    LUMEN_TRY(found, lib.element_by_gguf_type(static_cast<int>(t.type_id)));
+    element = found;
+  }
+  if (!element)
     return Error{file.path() + ": tensor " + std::string(t.name) + ": no format at hand has GGUF type " + std::to_string(t.type_id) +
                  "; a declaration with `gguf " + std::to_string(t.type_id) + "` in a .lum file (--lum DIR) would teach it"};
-  ir::Type type;
+  ir::Type type = *element;
   for (int64_t d : t.dims) type.dims.emplace_back(d);
-  if (auto plain = plain_float(*f)) type.scalar = *plain;
-  else type.format = f;
   return type;
 }
 

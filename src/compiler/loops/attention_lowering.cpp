@@ -208,7 +208,11 @@ class AttentionLowering {
           Reg s;
           c_.e.scoped([&] {
             c_.e.given[product_] = b_.load(Ty::F32, lanes_, DType::F32, at);
+            c_.e.vector_index = key_;
+            c_.e.index[key_] = b_.add_imm(b_.mul_imm(c_.e.index[kBlock], keys_), v * lanes_);
             s = c_.e.value(soft_->args[2], lanes_);
+            c_.e.index.erase(key_);
+            c_.e.vector_index = -1;
             c_.e.given.erase(product_);
           });
           s = b_.op(LOp::Select, {inside, s, minus_inf});

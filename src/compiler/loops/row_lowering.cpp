@@ -84,7 +84,8 @@ static bool encode_row(LowerContext& c, int scratch, int out, Reg row, int64_t k
   int sum_field = -1;
   for (size_t i = 0; i < f.fields.size(); ++i) {
     if (static_cast<int>(i) == f.code_field || static_cast<int>(i) == f.scale_field) continue;
-    const ExprPtr& d = f.fields[i].derive;
+    ExprPtr d = f.fields[i].derive;
+    while (d && d->kind == ir::Ek::Cast) d = d->args[0];
     if (!d || d->kind != ir::Ek::Reduce || d->reduction != ir::Reduction::Sum || f.fields[i].per % lanes || f.fields[i].per > group || sum_field >= 0)
       return false;
     sum_field = static_cast<int>(i);
