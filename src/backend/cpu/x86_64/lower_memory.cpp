@@ -22,6 +22,9 @@ Gp part(const Gp& r, int bytes) {
 
 }  // namespace
 
+const std::vector<uint8_t> kNarrowWords = {0, 1, 4, 5, 8, 9, 12, 13, 128, 128, 128, 128, 128, 128, 128, 128};
+const std::vector<uint8_t> kNarrowBytes = {0, 4, 8, 12, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128};
+
 void Lowering::load(const Stmt& s) {
   int n = lanes(s.dst), size = size_of(s.mem);
   if (type(s.dst) == Ty::I64) return load_scalar(s);
@@ -178,9 +181,7 @@ void Lowering::store_to(const Vec& v, int n, DType mem, Mem m, const KReg* mask)
   if (mem == DType::BF16) x = to_bfloat(v, n);
   if (n == 1) return emit(size == 2 ? Inst::kIdVpextrw : Inst::kIdVpextrb, m, x.xmm(), Imm(0));
   if (isa_.avx512) return put(size == 2 ? Inst::kIdVpmovdw : Inst::kIdVpmovdb, x);
-  static const std::vector<uint8_t> kWords = {0, 1, 4, 5, 8, 9, 12, 13, 128, 128, 128, 128, 128, 128, 128, 128};
-  static const std::vector<uint8_t> kBytes = {0, 4, 8, 12, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128};
-  Vec order = constant(size == 2 ? kWords : kBytes, n), t = new_vec(n);
+  Vec order = constant(size == 2 ? kNarrowWords : kNarrowBytes, n), t = new_vec(n);
   emit(Inst::kIdVpshufb, t, x, order);
   if (n == 4) return emit(size == 2 ? Inst::kIdVmovq : Inst::kIdVmovd, m, t.xmm());
   if (size == 2) {

@@ -171,8 +171,9 @@ CondCode Lowering::compare(const Stmt& s) {
 void Lowering::scalar_compare(const Stmt& s) {
   Gp t = new_gp(), d = gp_dst(s.dst);
   CondCode code = compare(s);
-  emit(Inst::setccFromCond(code), t.r8(), Operand());
-  cc_.movzx(d.r32(), t.r8());
+  cc_.mov(t.r32(), 0);  // keeps the flags; a write of 8 bits alone would look like a read to the allocator
+  cc_.emit(Inst::setccFromCond(code), t.r8());
+  cc_.mov(d, t);
 }
 
 void Lowering::scalar_select(const Stmt& s) {

@@ -43,11 +43,14 @@ constexpr BinaryRow kBinary[] = {
 
 }  // namespace
 
+const std::vector<uint8_t> kDupLow = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13}, kDupHigh = {2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15};
+
 void Lowering::binary(const Stmt& s, InstId id, bool commutes) {
   Reg a = s.src[0], b = s.src[1];
-  if (commutes && regs_[a.id].folded) std::swap(a, b);
+  if (commutes && in_memory(a) && !regs_[b.id].folded) std::swap(a, b);
+  bool halves = s.op == LOp::AddI16 || s.op == LOp::MaddUBS || s.op == LOp::MaddWD;
   Vec left = vec(a);
-  Operand right = rm(b);
+  Operand right = rm(b, !halves);
   emit(id, vec_dst(s.dst), left, right);
 }
 
@@ -58,7 +61,6 @@ void Lowering::vector_op(const Stmt& s) {
       InstId id = isa_.avx512 ? row.evex : row.vex;
       return binary(s, scalar && row.type == Ty::F32 ? row.scalar : id, row.commutes);
     }
-  Vec d;
   auto dst = [&] { return vec_dst(s.dst); };
   auto unary = [&](InstId id, InstId single) {
     if (scalar && single) {
@@ -84,17 +86,10 @@ void Lowering::vector_op(const Stmt& s) {
       float f = static_cast<float>(s.fimm);
       uint32_t bits = static_cast<uint32_t>(s.imm);
       if (type(s.dst) == Ty::F32) std::memcpy(&bits, &f, 4);
-      d = dst();
-      if (bits == 0) emit(vpxor, d.xmm(), d.xmm(), d.xmm());
-      else move(d, constant32(bits, lanes(s.dst)));
-      return;
+      return make_constant(bytes32(bits), lanes(s.dst), dst());
     }
     case LOp::Mov:
-      if (is_const(s.src[0]) && regs_[s.src[0].id].def->imm == 0 && regs_[s.src[0].id].def->fimm == 0 && !std::signbit(regs_[s.src[0].id].def->fimm)) {
-        d = dst();
-        emit(vpxor, d.xmm(), d.xmm(), d.xmm());
-        return;
-      }
+      if (is_const(s.src[0])) return make_constant(pattern_of(s.src[0]), lanes(s.dst), dst());
       [[fallthrough]];
     case LOp::BitsF: case LOp::BitsI: {
       Vec a = vec(s.src[0]);
@@ -107,7 +102,7 @@ void Lowering::vector_op(const Stmt& s) {
         uint32_t v = static_cast<uint32_t>(l + s.imm);
         for (int i = 0; i < 4; ++i) bytes.push_back(static_cast<uint8_t>(v >> (8 * i)));
       }
-      return move(dst(), constant(bytes, lanes(s.dst)));
+      return make_constant(bytes, lanes(s.dst), dst());
     }
     case LOp::ToI32: cc_.vmovd(dst().xmm(), gp(s.src[0]).r32()); return;
     case LOp::Div: case LOp::Mod: return int_divide(s);
@@ -148,8 +143,7 @@ void Lowering::vector_op(const Stmt& s) {
       return emit(Inst::kIdVpshufb, dst(), table, a);
     }
     case LOp::DupLo16: case LOp::DupHi16: {
-      static const std::vector<uint8_t> kLo = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13}, kHi = {2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15};
-      Vec order = constant(s.op == LOp::DupLo16 ? kLo : kHi, lanes(s.dst)), a = vec(s.src[0]);
+      Vec order = constant(s.op == LOp::DupLo16 ? kDupLow : kDupHigh, lanes(s.dst)), a = vec(s.src[0]);
       return emit(Inst::kIdVpshufb, dst(), a, order);
     }
     case LOp::HAdd: case LOp::HMax: return across(s);
@@ -207,61 +201,48 @@ void Lowering::select_lanes(const Stmt& s) {
   cc_.k(k).vblendmps(d, b, a);
 }
 
-// a * b + c in the form that overwrites a register which is the result's or is not needed any more.
+// a * b + c in the form that overwrites a register which is the result's, or on its way to the stack; one operand may be in
+// memory, at first a load that was folded.
 void Lowering::fma(const Stmt& s) {
   bool scalar = lanes(s.dst) == 1;
   InstId f132 = scalar ? Inst::kIdVfmadd132ss : Inst::kIdVfmadd132ps, f213 = scalar ? Inst::kIdVfmadd213ss : Inst::kIdVfmadd213ps,
          f231 = scalar ? Inst::kIdVfmadd231ss : Inst::kIdVfmadd231ps;
-  Reg a = s.src[0], b = s.src[1], c = s.src[2];
-  if (regs_[a.id].folded) std::swap(a, b);  // a memory operand stands in b or c
-  Vec d = vec_dst_over(s.dst, {c, a, b});
-  bool b_mem = regs_[b.id].folded, c_mem = regs_[c.id].folded;
-  auto is_d = [&](Reg r) { return !regs_[r.id].folded && !is_const(r) && regs_[r.id].vec.isValid() && regs_[r.id].vec.id() == d.id(); };
-  if (is_d(c)) {
-    Vec va = vec(a);
-    Operand vb = rm(b);
-    return emit(f231, d, va, vb);  // d = va * vb + d
+  Vec d = vec_dst_over(s.dst, {s.src[2], s.src[0], s.src[1]});
+  int memory = -1;
+  for (int i = 0; i < 3; ++i)
+    if (in_memory(s.src[i]) && (memory < 0 || regs_[s.src[i].id].folded)) memory = i;
+  Operand x[3];
+  for (int i = 0; i < 3; ++i)
+    if (i != memory) x[i] = vec(s.src[i]);
+  if (memory >= 0) x[memory] = rm(s.src[memory]);
+  Operand &a = x[0], &b = x[1], &c = x[2];
+  if (a.isMem()) std::swap(a, b);
+  auto is_d = [&](const Operand& o) { return o.isReg() && o.id() == d.id(); };
+  if (is_d(c)) return emit(f231, d, a, b);  // d = a * b + d
+  if (is_d(b)) std::swap(a, b);
+  if (!is_d(a) && c.isMem()) {
+    move(d, a.as<Vec>());
+    a = d;
   }
-  if (!b_mem && is_d(b)) std::swap(a, b);
   if (is_d(a)) {
-    if (b_mem) {
-      Vec vc = vec(c);
-      Operand vb = rm(b);
-      return emit(f132, d, vc, vb);  // d = d * vb + vc
-    }
-    Vec vb = vec(b);
-    Operand vc = rm(c);
-    return emit(f213, d, vb, vc);  // d = vb * d + vc
+    if (b.isMem()) emit(f132, d, c, b);  // d = d * b + c
+    else emit(f213, d, b, c);            // d = b * d + c
+    return;
   }
-  Vec va = vec(a);
-  Operand vb = rm(b);
-  if (c_mem) {
-    Operand vc = rm(c);
-    Vec x = vb.as<Vec>();
-    move(d, va);
-    return emit(f213, d, x, vc);
-  }
-  move(d, vec(c));
-  emit(f231, d, va, vb);
+  move(d, c.as<Vec>());
+  emit(f231, d, a, b);
 }
 
 void Lowering::dot4(const Stmt& s) {
   Reg a = s.src[0], b = s.src[1], c = s.src[2];
   if (isa_.dot4) {
-    Vec d = vec_dst_over(s.dst, {a});
-    bool clash = false;  // d is also a factor, and not the sum
-    for (Reg r : {b, c}) clash |= !regs_[r.id].folded && !is_const(r) && vec(r).id() == d.id();
-    Vec sum = vec(a);
-    if (sum.id() != d.id() && clash) {
-      Vec t = new_vec(lanes(s.dst));
-      move(t, sum);
-      Vec vb = vec(b);
-      emit(Inst::kIdVpdpbusd, t, vb, rm(c));
-      return move(d, t);
-    }
-    move(d, sum);
-    Vec vb = vec(b);
-    return emit(Inst::kIdVpdpbusd, d, vb, rm(c));
+    Vec d = vec_dst_over(s.dst, {a}), sum = vec(a), vb = vec(b);
+    Operand vc = rm(c);
+    bool clash = sum.id() != d.id() && (vb.id() == d.id() || (vc.isReg() && vc.id() == d.id()));  // d is a factor, and not the sum
+    Vec t = clash ? new_vec(lanes(s.dst)) : d;
+    move(t, sum);
+    emit(Inst::kIdVpdpbusd, t, vb, vc);
+    return move(d, t);
   }
   // Exact without VNNI: even and odd bytes as halves, two vpmaddwd.
   int n = lanes(s.dst);

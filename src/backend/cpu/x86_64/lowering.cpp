@@ -1,6 +1,7 @@
 // Use counts, folding of loads into their readers, registers, addresses and control flow.
 #include "backend/cpu/x86_64/lowering.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/assert.h"
@@ -76,6 +77,8 @@ bool Lowering::takes_memory(const Stmt& s, int i, bool splat) const {
 void Lowering::plan_block(const std::vector<Stmt>& body) {
   for (size_t i = 0; i < body.size(); ++i) {
     const Stmt& s = body[i];
+    plan_block(s.body);
+    plan_block(s.otherwise);
     if (!foldable_load(s)) continue;
     for (size_t j = i + 1; j < body.size(); ++j) {
       const Stmt& t = body[j];
@@ -101,16 +104,6 @@ bool Lowering::dies_here(Reg r) const {
 }
 
 // ---- registers ----
-
-template <class Fn>
-void Lowering::at_entry(Fn fn) {
-  BaseNode* here = cc_.cursor();
-  bool same = here == entry_;
-  cc_.setCursor(entry_);
-  fn();
-  entry_ = cc_.cursor();
-  if (!same) cc_.setCursor(here);
-}
 
 Gp Lowering::gp_dst(Reg r) {
   State& st = regs_[r.id];
@@ -152,23 +145,25 @@ Vec Lowering::vec_dst(Reg r) {
 
 Vec Lowering::vec_dst_over(Reg r, std::initializer_list<Reg> over) {
   State& st = regs_[r.id];
-  if (!st.vec.isValid() && st.defs == 1)
+  if (st.on_stack)
     for (Reg o : over)
-      if (lanes(o) == lanes(r) && dies_here(o)) {
+      if (lanes(o) == lanes(r) && !in_memory(o) && dies_here(o)) {
         st.vec = vec(o);
         break;
       }
   return vec_dst(r);
 }
 
+std::vector<uint8_t> Lowering::pattern_of(Reg r) const {
+  const Stmt& s = *regs_[r.id].def;
+  float f = static_cast<float>(s.fimm);
+  uint32_t bits = static_cast<uint32_t>(s.imm);
+  if (type(r) == Ty::F32) std::memcpy(&bits, &f, 4);
+  return bytes32(bits);
+}
+
 Vec Lowering::vec(Reg r) {
-  if (is_const(r)) {
-    const Stmt& s = *regs_[r.id].def;
-    float f = static_cast<float>(s.fimm);
-    uint32_t bits = static_cast<uint32_t>(s.imm);
-    if (type(r) == Ty::F32) std::memcpy(&bits, &f, 4);
-    return constant32(bits, lanes(r));
-  }
+  if (is_const(r)) return constant(pattern_of(r), lanes(r));
   State& st = regs_[r.id];
   if (st.folded) {  // an operand that turned out to need a register
     Vec t = new_vec(lanes(r));
@@ -177,16 +172,46 @@ Vec Lowering::vec(Reg r) {
     else load_from(s, t, address(s.at, 4 * lanes(r)), nullptr);
     return t;
   }
+  if (st.on_stack) {
+    Vec t = new_vec(lanes(r));
+    emit(Inst::kIdVmovups, t, st.stack);
+    return t;
+  }
   return vec_dst(r);
 }
 
-Operand Lowering::rm(Reg r) {
+bool Lowering::in_memory(Reg r) {
   const State& st = regs_[r.id];
-  if (!st.folded) return vec(r);
-  Mem m = address(st.folded->at, st.folded->op == LOp::LoadSplat ? 4 : 4 * lanes(r));
-  if (st.folded->op == LOp::LoadSplat)
-    m = lanes(r) == 16 ? m._1to16() : lanes(r) == 8 ? m._1to8() : m._1to4();
-  return m;
+  if (is_const(r)) {
+    std::vector<uint8_t> p = pattern_of(r);
+    auto it = constants_.find({p, width(lanes(r))});
+    bool zero = std::all_of(p.begin(), p.end(), [](uint8_t b) { return b == 0; });
+    return !zero && (it == constants_.end() || !it->second.vec.isValid());
+  }
+  return st.folded || st.on_stack;
+}
+
+Operand Lowering::rm(Reg r, bool dwords) {
+  if (!in_memory(r)) return vec(r);
+  const State& st = regs_[r.id];
+  bool one = lanes(r) == 1;
+  bool scalar = one && type(r) == Ty::F32;  // its ops read 4 bytes, those of one I32 lane 16
+  auto broadcast = [&](Mem m) { return lanes(r) == 16 ? m._1to16() : lanes(r) == 8 ? m._1to8() : m._1to4(); };
+  if (is_const(r)) {
+    std::vector<uint8_t> p = pattern_of(r);
+    bool small = scalar || (isa_.avx512 && dwords && !one);
+    Mem m = small ? cc_.newConst(ConstPoolScope::kLocal, p.data(), 4) : constant_mem(p, lanes(r));
+    if (small) m.setSize(4);
+    return small && !scalar ? broadcast(m) : m;
+  }
+  if (!st.folded) {
+    Mem m = st.stack;
+    if (scalar) m.setSize(4);
+    return m;
+  }
+  bool splat = st.folded->op == LOp::LoadSplat;
+  Mem m = address(st.folded->at, splat ? 4 : 4 * lanes(r));
+  return splat ? broadcast(m) : m;
 }
 
 void Lowering::move(const Vec& to, const Vec& from) {
@@ -201,38 +226,36 @@ Mem Lowering::constant_mem(const std::vector<uint8_t>& pattern, int lanes) {
   return cc_.newConst(ConstPoolScope::kLocal, bytes.data(), bytes.size());
 }
 
+void Lowering::make_constant(const std::vector<uint8_t>& pattern, int lanes, const Vec& v) {
+  bool zero = true, ones = true;
+  for (uint8_t b : pattern) zero &= b == 0, ones &= b == 0xFF;
+  if (zero) emit(isa_.avx512 ? Inst::kIdVpxord : Inst::kIdVpxor, v.xmm(), v.xmm(), v.xmm());
+  else if (ones && !isa_.avx512) emit(Inst::kIdVpcmpeqd, v, v, v);
+  else if (pattern.size() == 4) emit(lanes == 1 ? Inst::kIdVmovd : Inst::kIdVpbroadcastd, lanes == 1 ? v.xmm() : v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));
+  else emit(Inst::kIdVmovups, v, constant_mem(pattern, lanes));
+}
+
 Vec Lowering::constant(const std::vector<uint8_t>& pattern, int lanes) {
-  auto [it, fresh] = constants_.try_emplace({pattern, width(lanes)}, Vec());
-  if (!fresh) return it->second;
-  Vec v = it->second = new_vec(lanes);
-  at_entry([&] {
-    bool zero = true, ones = true;
-    for (uint8_t b : pattern) zero &= b == 0, ones &= b == 0xFF;
-    if (zero) emit(isa_.avx512 ? Inst::kIdVpxord : Inst::kIdVpxor, v.xmm(), v.xmm(), v.xmm());
-    else if (ones && !isa_.avx512) emit(Inst::kIdVpcmpeqd, v, v, v);
-    else if (pattern.size() == 4) emit(lanes == 1 ? Inst::kIdVmovd : Inst::kIdVpbroadcastd, lanes == 1 ? v.xmm() : v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));
-    else emit(Inst::kIdVmovups, v, constant_mem(pattern, lanes));
-  });
+  auto it = constants_.find({pattern, width(lanes)});
+  if (it != constants_.end() && it->second.vec.isValid()) return it->second.vec;
+  Vec v = new_vec(lanes);
+  make_constant(pattern, lanes, v);
   return v;
 }
 
-static std::vector<uint8_t> bytes32(uint32_t v) {
+std::vector<uint8_t> bytes32(uint32_t v) {
   std::vector<uint8_t> b(4);
   std::memcpy(b.data(), &v, 4);
   return b;
 }
+
 Vec Lowering::constant32(uint32_t v, int lanes) { return constant(bytes32(v), lanes); }
-Mem Lowering::constant_mem32(uint32_t v, int lanes) { return constant_mem(bytes32(v), lanes); }
 
 // ---- addresses ----
 
 Gp Lowering::base(int buffer) {
-  Gp& b = bases_[buffer];
-  if (!b.isValid()) {
-    b = cc_.newIntPtr("%s", k_.buffers[buffer].name.c_str());
-    at_entry([&] { cc_.mov(b, x86::qword_ptr(buffers_, buffer * 8)); });
-  }
-  return b;
+  LUMEN_ASSERT(bases_[buffer].isValid());
+  return bases_[buffer];
 }
 
 Mem Lowering::address(const Address& a, int bytes) {
@@ -266,7 +289,6 @@ Mem Lowering::address(const Address& a, int bytes) {
 // ---- control flow ----
 
 void Lowering::block(const std::vector<Stmt>& body) {
-  plan_block(body);
   const std::vector<Stmt>* outer = current_;
   int outer_index = index_;
   for (size_t i = 0; i < body.size(); ++i) {
@@ -281,7 +303,10 @@ void Lowering::block(const std::vector<Stmt>& body) {
 void Lowering::statement(const Stmt& s) {
   switch (s.kind) {
     case Stmt::Comment: cc_.comment(s.text.c_str()); break;
-    case Stmt::OpStmt: op(s); break;
+    case Stmt::OpStmt:
+      op(s);
+      if (s.dst) put_away(s.dst);
+      break;
     case Stmt::For: for_loop(s); break;
     case Stmt::While: while_loop(s); break;
     case Stmt::If: branch_if(s); break;
@@ -300,6 +325,14 @@ void Lowering::op(const Stmt& s) {
   Ty operand = s.src[0] ? type(s.src[0]) : type(s.dst);
   if (type(s.dst) == Ty::I64 || (operand == Ty::I64 && s.op != LOp::Splat && s.op != LOp::ToI32)) scalar_op(s);
   else vector_op(s);
+}
+
+// A result that lives on the stack was made in a register of its own, for this statement.
+void Lowering::put_away(Reg r) {
+  State& st = regs_[r.id];
+  if (!st.on_stack || !st.vec.isValid()) return;
+  emit(Inst::kIdVmovups, st.stack, st.vec);
+  st.vec = Vec();
 }
 
 void Lowering::for_loop(const Stmt& s) {
@@ -377,11 +410,16 @@ void Lowering::run() {
   scalars_ = cc_.newIntPtr("scalars");
   f->setArg(0, buffers_);
   f->setArg(1, scalars_);
+  plan_block(k_.body);
+  assign_registers();
   f->setArg(2, gp_dst(k_.begin));
   f->setArg(3, gp_dst(k_.end));
   for (size_t i = 0; i < k_.scalar_regs.size(); ++i)
     if (regs_[k_.scalar_regs[i].id].uses) cc_.mov(gp_dst(k_.scalar_regs[i]), x86::qword_ptr(scalars_, static_cast<int>(i) * 8));
-  entry_ = cc_.cursor();
+  for (size_t i = 0; i < bases_.size(); ++i)
+    if (bases_[i].isValid()) cc_.mov(bases_[i], x86::qword_ptr(buffers_, static_cast<int>(i) * 8));
+  for (auto& [key, c] : constants_)
+    if (c.vec.isValid()) make_constant(c.pattern, c.lanes, c.vec);
   block(k_.body);
   cc_.endFunc();
 }

@@ -1,7 +1,9 @@
 // Lowering: from a loop kernel's statements to AsmJit's Compiler, which allocates registers. I64 registers become general ones,
 // I32 and F32 ones vector registers (one lane: the low lane of an xmm, the others unspecified).
 // Invariants: a register with one assignment and constant value is never emitted as such but used as an immediate or from the
-// pool; a load that `plan_block` folded is emitted by its only reader, as that one's memory operand.
+// pool; a load that `plan_block` folded is emitted by its only reader, as that one's memory operand; every op reads its operands
+// before it writes its result, for an operand that dies and the result may share a register; a vector register that found no
+// slot lives on the stack and is read as a memory operand.
 #pragma once
 #include <asmjit/x86.h>
 
@@ -9,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/cpu/allocate.h"
 #include "backend/cpu/x86_64/emit.h"
 #include "compiler/loops/loop_ir.h"
 
@@ -27,6 +30,11 @@ using loops::Reg;
 using loops::Stmt;
 using loops::Ty;
 
+std::vector<uint8_t> bytes32(uint32_t v);  // little-endian
+
+// Byte orders of vpshufb, for the instructions that need one.
+extern const std::vector<uint8_t> kDupLow, kDupHigh, kNarrowWords, kNarrowBytes;
+
 class Lowering {
  public:
   Lowering(const loops::Kernel& k, const Isa& isa, asmjit::x86::Compiler& cc) : k_(k), isa_(isa), cc_(cc), regs_(k.regs.size()) {}
@@ -42,12 +50,21 @@ class Lowering {
     bool elsewhere = false;
     Gp gp;
     Vec vec;
+    Mem stack;                           // where it lives if it found no register
+    bool on_stack = false;
+  };
+  struct Constant {
+    std::vector<uint8_t> pattern;        // repeated over the register
+    int lanes;
+    int value = -1;                      // its number among the live ranges
+    bool as_memory = true;               // all its readers take it as a memory operand
+    Vec vec;                             // set where it has a register for all of the function
   };
 
   // lowering.cpp: analysis, registers, addresses, control flow
   void count(const std::vector<Stmt>& body);
   void count_use(Reg r, const std::vector<Stmt>& body, int index);
-  void plan_block(const std::vector<Stmt>& body);
+  void plan_block(const std::vector<Stmt>& body);  // and the lists inside
   bool foldable_load(const Stmt& s) const;
   bool takes_memory(const Stmt& s, int operand, bool splat) const;
   void block(const std::vector<Stmt>& body);
@@ -57,8 +74,15 @@ class Lowering {
   void branch_if(const Stmt& s);
   void jump_unless(Reg condition, const asmjit::Label& target);
   void op(const Stmt& s);
-  template <class Fn>
-  void at_entry(Fn fn);  // emits at the function's start
+  void put_away(Reg r);  // to the stack, where it lives there
+
+  // assign.cpp: which register or slot each value has
+  void assign_registers();
+  void live_vectors(const std::vector<Stmt>& body, LiveRanges& live);
+  void live_longs(const std::vector<Stmt>& body, LiveRanges& live);
+  void want_constant(const std::vector<uint8_t>& pattern, int lanes, bool as_memory, LiveRanges& live);
+  void want_constants_of(const Stmt& s, LiveRanges& live);
+  int temporaries_of(const Stmt& s) const;
 
   Ty type(Reg r) const { return k_.regs[r.id].type; }
   int lanes(Reg r) const { return k_.regs[r.id].lanes; }
@@ -71,14 +95,16 @@ class Lowering {
   Vec new_vec(int lanes);
   Vec vec(Reg r);                        // to read
   Vec vec_dst(Reg r);
-  Vec vec_dst_over(Reg r, std::initializer_list<Reg> over);  // a register to write r to; that of an operand that dies here, if any
-  Operand rm(Reg r);                     // to read, possibly a memory operand
+  Vec vec_dst_over(Reg r, std::initializer_list<Reg> over);  // where r lives on the stack: the register of an operand that dies here
+  Operand rm(Reg r, bool dwords = true);  // to read, possibly a memory operand; dwords: the op's elements have 32 bits
+  bool in_memory(Reg r);                  // rm gives a memory operand
   Gp base(int buffer);
   Mem address(const loops::Address& a, int bytes);
   Vec constant(const std::vector<uint8_t>& pattern, int lanes);  // the pattern repeated over the register
   Mem constant_mem(const std::vector<uint8_t>& pattern, int lanes);
+  void make_constant(const std::vector<uint8_t>& pattern, int lanes, const Vec& v);
   Vec constant32(uint32_t v, int lanes);
-  Mem constant_mem32(uint32_t v, int lanes);
+  std::vector<uint8_t> pattern_of(Reg r) const;  // of a constant register
   static Vec sized(const Vec& v, int bytes);  // the same register seen as xmm, ymm or zmm
   static int width(int lanes) { return lanes <= 4 ? 16 : lanes * 4; }  // bytes of the register
   void emit(InstId id, const Operand& a, const Operand& b) { cc_.emit(id, a, b); }
@@ -130,8 +156,7 @@ class Lowering {
   std::vector<State> regs_;
   std::vector<Gp> bases_;
   Gp buffers_, scalars_;
-  asmjit::BaseNode* entry_ = nullptr;
-  std::map<std::pair<std::vector<uint8_t>, int>, Vec> constants_;
+  std::map<std::pair<std::vector<uint8_t>, int>, Constant> constants_;  // by pattern and bytes of the register
   const std::vector<Stmt>* current_ = nullptr;  // the list being emitted, and where
   int index_ = 0;
 };
