@@ -75,7 +75,7 @@ Status bench(const Arguments& a, const Options& given) {
 
 Action declare_bench(Arguments& a) {
   auto o = std::make_shared<Options>();
-  declare_model(a, o->model, true);
+  declare_model(a, o->model, true, false);
   a.integer("-p", o->prompt, 0, 1 << 20, "tokens of the prompt, random ones (default 512; 0: no prefill test)");
   a.integer("-n", o->generate, 0, 1 << 20, "tokens decoded one by one from an empty context (default 128; 0: no decode test)");
   a.integer("-r", o->repetitions, 1, 1000, "repetitions, of which the median is shown (default 5)");

@@ -11,16 +11,16 @@
 
 namespace lumen::tool {
 
-std::vector<std::string> target_names() { return {"native", "avx2", "avx512", "avx512vnni"}; }
-
 Result<std::shared_ptr<Target>> make_target(const std::string& name, int64_t threads) {
   LUMEN_TRY(t, make_cpu_target({name, static_cast<int>(threads)}));
   return std::shared_ptr<Target>(std::move(t));
 }
 
-void declare_model(Arguments& a, ModelChoice& c, bool required) {
+void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp) {
   a.positional("MODEL", c.model, "a path, or the name of a fetched model", required);
-  a.choice("--target", c.target, target_names(), "the code to make and run");
+  std::vector<std::string> targets = {"native", "avx2", "avx512", "avx512vnni"};
+  if (interp) targets.insert(targets.end(), {"interp", "interp-passes"});
+  a.choice("--target", c.target, targets, interp ? "the code to make and run; interp: the interpreter, very slow; interp-passes: the same after the compiler's passes" : "the code to make and run");
   a.integer("--ctx", c.context, 1, 1 << 24, "tokens the context holds (default: the model's own, at most 4096)");
   a.integer("-t,--threads", c.threads, 1, 1024, "threads (default: all the process may use)");
 }
@@ -55,8 +55,18 @@ class LoadBar {
 
 }  // namespace
 
-Result<runtime::OpenModel> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences) {
+Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences) {
   LUMEN_TRY(library, library_of(a));
+  Opened out;
+  if (c.target.rfind("interp", 0) == 0) {
+    LUMEN_TRY(file, runtime::open_file(c.model, library));
+    static_cast<runtime::OpenModel&>(out) = std::move(file);
+    LUMEN_TRY(host, make_target("avx2", 1));  // holds memory, runs nothing
+    int threads = c.threads > 0 ? static_cast<int>(c.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    LUMEN_TRY(interp, runtime::InterpModel::load(library, out.checkpoint, host, {threads, c.exact, c.target == "interp-passes", c.context}));
+    out.interp = std::move(interp);
+    return out;
+  }
   LUMEN_TRY(target, make_target(c.target, c.threads));
   engine::ModelOptions o;
   o.threads = target->machine().threads;
@@ -64,7 +74,9 @@ Result<runtime::OpenModel> open_chosen(const Arguments& a, const ModelChoice& c,
   o.context = c.context;
   o.sequences = sequences;
   o.progress = [bar = std::make_shared<LoadBar>()](int64_t done, int64_t total) { bar->show(done, total); };
-  return runtime::open_model(c.model, library, target, o);
+  LUMEN_TRY(opened, runtime::open_model(c.model, library, target, o));
+  static_cast<runtime::OpenModel&>(out) = std::move(opened);
+  return out;
 }
 
 void declare_prompt(Arguments& a, PromptChoice& p) {
@@ -87,7 +99,7 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text) {
   return ids;
 }
 
-Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const runtime::OpenModel& m) {
+Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const Opened& m) {
   bool prompt = a.given("--prompt"), tokens = a.given("--tokens");
   if (prompt == tokens) return Error{"expected one of --prompt TEXT and --tokens 1,2,3", true};
   std::vector<int32_t> ids;
@@ -99,8 +111,8 @@ Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& 
     ids = std::move(encoded);
   }
   if (ids.empty()) return Error{"the prompt is empty: expected at least one token", true};
-  if (m.model && static_cast<int64_t>(ids.size()) > m.model->context())
-    return Error{"the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.model->context()) + " (--ctx sets it)", true};
+  if (static_cast<int64_t>(ids.size()) > m.context())
+    return Error{"the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.context()) + " (--ctx sets it)", true};
   return ids;
 }
 

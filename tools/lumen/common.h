@@ -7,23 +7,34 @@
 
 #include "arguments.h"
 #include "base/result.h"
+#include "runtime/interp_model.h"
 #include "runtime/open_model.h"
 
 namespace lumen::tool {
 
 // Devices are named here and nowhere else in the project.
 Result<std::shared_ptr<Target>> make_target(const std::string& name, int64_t threads);
-std::vector<std::string> target_names();
+
+// A model opened to be run: compiled for a device, or by the interpreter.
+struct Opened : runtime::OpenModel {
+  std::unique_ptr<runtime::InterpModel> interp;  // else OpenModel::model is set
+  Result<const float*> step(const engine::Batch& b) { return interp ? interp->step(b) : model->step(b); }
+  Result<std::vector<float>> hidden(const engine::Batch& b, int layer) { return interp ? interp->hidden(b, layer) : model->hidden(b, layer); }
+  int64_t vocab() const { return interp ? interp->vocab() : model->vocab(); }
+  int64_t context() const { return interp ? interp->context() : model->context(); }
+  int64_t max_batch() const { return interp ? interp->max_batch() : model->max_batch(); }
+  int64_t max_rows() const { return interp ? interp->max_rows() : model->max_rows(); }
+};
 
 struct ModelChoice {
   std::string model = "smollm2", target = "native";
   int64_t context = 0, threads = 0;
   bool exact = false;
 };
-// Declares MODEL, --target, --ctx, -t.
-void declare_model(Arguments& a, ModelChoice& c, bool required);
+// Declares MODEL, --target, --ctx, -t. `interp`: the command can use the interpreter, too.
+void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp = true);
 Result<std::shared_ptr<const sema::Library>> library_of(const Arguments& a);
-Result<runtime::OpenModel> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences = 1);
+Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences = 1);
 
 // --prompt TEXT | --tokens 1,2,3
 struct PromptChoice {
@@ -31,7 +42,7 @@ struct PromptChoice {
   bool has_prompt = false, has_tokens = false;
 };
 void declare_prompt(Arguments& a, PromptChoice& p);
-Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const runtime::OpenModel& m);
+Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const Opened& m);
 // "1,2,3" or "1 2 3".
 Result<std::vector<int32_t>> parse_ids(const std::string& text);
 

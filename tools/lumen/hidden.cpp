@@ -21,8 +21,8 @@ Status hidden(const Arguments& a, const Options& o) {
   LUMEN_TRY(ids, prompt_ids(a, o.prompt, m));
   int64_t n = static_cast<int64_t>(ids.size());
   std::vector<std::vector<float>> parts;
-  for (int64_t at = 0; at < n; at += m.model->max_batch()) {
-    LUMEN_TRY(x, m.model->hidden(batch_of(ids, at, std::min(n, at + m.model->max_batch())), static_cast<int>(o.layer)));
+  for (int64_t at = 0; at < n; at += m.max_batch()) {
+    LUMEN_TRY(x, m.hidden(batch_of(ids, at, std::min(n, at + m.max_batch())), static_cast<int>(o.layer)));
     parts.push_back(std::move(x));
   }
   size_t elements = 0;

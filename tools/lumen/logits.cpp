@@ -17,7 +17,7 @@ struct Options {
 };
 
 // Calls row(position, logits) for the last `last` tokens, in order.
-Status run_rows(engine::Model& model, const std::vector<int32_t>& ids, int64_t last, const std::function<void(int64_t, const float*)>& row) {
+Status run_rows(Opened& model, const std::vector<int32_t>& ids, int64_t last, const std::function<void(int64_t, const float*)>& row) {
   int64_t n = static_cast<int64_t>(ids.size()), first = std::max<int64_t>(0, n - last);
   for (int64_t at = 0; at < n;) {
     int64_t end = std::min(n, at + model.max_batch());
@@ -35,8 +35,8 @@ Status run_rows(engine::Model& model, const std::vector<int32_t>& ids, int64_t l
   return ok_status();
 }
 
-void print_best(const runtime::OpenModel& m, int64_t position, const float* logits) {
-  std::vector<int32_t> order(static_cast<size_t>(m.model->vocab()));
+void print_best(const Opened& m, int64_t position, const float* logits) {
+  std::vector<int32_t> order(static_cast<size_t>(m.vocab()));
   std::iota(order.begin(), order.end(), 0);
   size_t shown = std::min<size_t>(10, order.size());
   std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(shown), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
@@ -48,14 +48,14 @@ void print_best(const runtime::OpenModel& m, int64_t position, const float* logi
 Status logits(const Arguments& a, const Options& o) {
   LUMEN_TRY(m, open_chosen(a, o.model));
   LUMEN_TRY(ids, prompt_ids(a, o.prompt, m));
-  if (!o.json) return run_rows(*m.model, ids, o.last, [&](int64_t i, const float* row) { print_best(m, i, row); });
+  if (!o.json) return run_rows(m, ids, o.last, [&](int64_t i, const float* row) { print_best(m, i, row); });
   JsonWriter w;
   w.begin_object().key("tokens").begin_array();
   for (int32_t t : ids) w.value(t);
   w.end_array().key("logits").begin_array();
-  LUMEN_CHECK(run_rows(*m.model, ids, o.last, [&](int64_t, const float* row) {
+  LUMEN_CHECK(run_rows(m, ids, o.last, [&](int64_t, const float* row) {
     w.begin_array();
-    for (int64_t i = 0; i < m.model->vocab(); ++i) w.value(row[i]);
+    for (int64_t i = 0; i < m.vocab(); ++i) w.value(row[i]);
     w.end_array();
   }));
   w.end_array().end_object();

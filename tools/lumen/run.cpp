@@ -56,8 +56,8 @@ Status run(const Arguments& a, const Options& o) {
   LUMEN_TRY(m, open_chosen(a, o.model));
   if (!m.tokenizer) return Error{m.tokenizer_problem};
   if (!o.raw && !m.chat_template) return Error{m.path + ": this model brings no chat template (metadata key tokenizer.chat_template); --raw continues a plain text", true};
-  Speaker speaker(m, speaking);
-  if (chat) return chat_session(m, speaker, {o.raw, o.system});
+  auto speaker = make_speaker(m, speaking);
+  if (chat) return chat_session(m, *speaker, {o.raw, o.system});
   std::vector<int32_t> ids;
   if (o.raw) {
     LUMEN_TRY(encoded, m.encode(prompt));
@@ -66,7 +66,7 @@ Status run(const Arguments& a, const Options& o) {
     LUMEN_TRY(encoded, m.encode_chat(conversation_of(o.system, {{"user", prompt}})));
     ids = std::move(encoded);
   }
-  LUMEN_TRY(answer, speaker.speak(ids));
+  LUMEN_TRY(answer, speaker->speak(ids));
   if (answer.finish == engine::Finish::Cancelled) _exit(130);
   return ok_status();
 }

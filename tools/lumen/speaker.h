@@ -3,6 +3,7 @@
 #include <string>
 #include <vector>
 
+#include "common.h"
 #include "runtime/generator.h"
 
 namespace lumen::tool {
@@ -20,17 +21,13 @@ struct Answer {
 
 class Speaker {
  public:
-  Speaker(runtime::OpenModel& model, SpeakerOptions options);
-  ~Speaker();
-  Result<Answer> speak(const std::vector<int32_t>& prompt);
-
- private:
-  runtime::OpenModel& model_;
-  SpeakerOptions options_;
-  runtime::Generator generator_;
+  virtual ~Speaker() = default;
+  virtual Result<Answer> speak(const std::vector<int32_t>& prompt) = 0;
 };
+// Over the generator, or token by token over the interpreter. Catches Ctrl-C from now on.
+std::unique_ptr<Speaker> make_speaker(Opened& model, SpeakerOptions options);
 
-// True once after each Ctrl-C that came since the last call. Installed by the first Speaker.
+// True once after each Ctrl-C that came since the last call.
 bool take_interrupt();
 
 // A system message (empty: none), then (role, text) in order.
