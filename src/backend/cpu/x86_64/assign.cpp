@@ -1,5 +1,7 @@
 // Registers for values: live ranges of the kernel's registers, of constants and of buffer pointers, then linear scan. What finds
 // no slot: a vector goes to the stack, a constant stays in the pool, a general register is left to AsmJit.
+#include <functional>
+
 #include "backend/cpu/x86_64/lowering.h"
 #include "base/assert.h"
 
@@ -59,6 +61,21 @@ int Lowering::temporaries_of(const Stmt& s) const {
   }
 }
 
+void Lowering::live_vector_reads(const Stmt& s, LiveRanges& live) {
+  for (int i = 0; i < operand_count(s.op); ++i) {
+    Reg r = s.src[i];
+    const Stmt* folded = regs_[r.id].folded;
+    if (folded && is_comparison(*folded)) live_vector_reads(*folded, live);
+    if (type(r) == Ty::I64 || folded) continue;
+    if (!is_const(r)) live.read(r.id);
+    else if (s.op != LOp::Mov) {
+      bool other = false;  // one memory operand an instruction
+      for (int o = 0; o < operand_count(s.op); ++o) other |= o != i && (folded_load(s.src[o]) || is_const(s.src[o]));
+      want_constant(pattern_of(r), lanes(r), !other && takes_memory(s, i, false), live);
+    }
+  }
+}
+
 void Lowering::live_vectors(const std::vector<Stmt>& body, LiveRanges& live) {
   for (const Stmt& s : body) {
     live.next();
@@ -72,16 +89,7 @@ void Lowering::live_vectors(const std::vector<Stmt>& body, LiveRanges& live) {
       continue;
     }
     if (s.dst && (regs_[s.dst.id].folded || is_const(s.dst))) continue;
-    for (int i = 0; i < operand_count(s.op); ++i) {
-      Reg r = s.src[i];
-      if (type(r) == Ty::I64 || regs_[r.id].folded) continue;
-      if (!is_const(r)) live.read(r.id);
-      else if (s.op != LOp::Mov) {
-        bool other = false;  // one memory operand an instruction
-        for (int o = 0; o < operand_count(s.op); ++o) other |= o != i && (regs_[s.src[o].id].folded || is_const(s.src[o]));
-        want_constant(pattern_of(r), lanes(r), !other && takes_memory(s, i, false), live);
-      }
-    }
+    live_vector_reads(s, live);
     want_constants_of(s, live);
     for (int i = temporaries_of(s); i > 0; --i) {
       int t = live.add();
@@ -96,8 +104,11 @@ void Lowering::live_vectors(const std::vector<Stmt>& body, LiveRanges& live) {
 }
 
 void Lowering::live_longs(const std::vector<Stmt>& body, LiveRanges& live) {
-  auto read = [&](Reg r) {
-    if (r && type(r) == Ty::I64 && !(is_const(r) && Support::isInt32(regs_[r.id].def->imm))) live.read(r.id);
+  std::function<void(Reg)> read = [&](Reg r) {
+    if (const Stmt* folded = r ? regs_[r.id].folded : nullptr) {
+      if (type(r) != Ty::I64) return;
+      for (int i = 0; i < operand_count(folded->op); ++i) read(folded->src[i]);
+    } else if (r && type(r) == Ty::I64 && !(is_const(r) && Support::isInt32(regs_[r.id].def->imm))) live.read(r.id);
   };
   auto address = [&](const loops::Address& a) {
     live.read(static_cast<int>(k_.regs.size()) + a.buffer);
@@ -124,7 +135,7 @@ void Lowering::live_longs(const std::vector<Stmt>& body, LiveRanges& live) {
     if (s.dst && (regs_[s.dst.id].folded || is_const(s.dst))) continue;
     for (int i = 0; i < operand_count(s.op); ++i) {
       read(s.src[i]);
-      if (const Stmt* load = regs_[s.src[i].id].folded) address(load->at);
+      if (folded_load(s.src[i])) address(regs_[s.src[i].id].folded->at);
     }
     if (is_memory(s.op)) address(s.at);
     read(s.count);

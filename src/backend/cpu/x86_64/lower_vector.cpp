@@ -47,7 +47,7 @@ const std::vector<uint8_t> kDupLow = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13
 
 void Lowering::binary(const Stmt& s, InstId id, bool commutes) {
   Reg a = s.src[0], b = s.src[1];
-  if (commutes && in_memory(a) && !regs_[b.id].folded) std::swap(a, b);
+  if (commutes && in_memory(a) && !folded_load(b)) std::swap(a, b);
   bool halves = s.op == LOp::AddI16 || s.op == LOp::MaddUBS || s.op == LOp::MaddWD;
   Vec left = vec(a);
   Operand right = rm(b, !halves);
@@ -174,18 +174,26 @@ void Lowering::shift(const Stmt& s) {
   emit(s.op == LOp::Shl ? Inst::kIdVpslld : s.op == LOp::ShrU ? Inst::kIdVpsrld : Inst::kIdVpsrad, d, a, Imm(s.imm));
 }
 
+namespace {
+
+int real_code(LOp op) { return op == LOp::CmpEq ? 0 : op == LOp::CmpLt ? 0x11 : 0x12; }  // ordered, quiet
+
+}  // namespace
+
+void Lowering::compare_to(const Stmt& s, const KReg& k) {
+  Vec a = vec(s.src[0]), b = vec(s.src[1]);
+  if (type(s.src[0]) == Ty::F32) emit(Inst::kIdVcmpps, k, a, b, Imm(real_code(s.op)));
+  else emit(Inst::kIdVpcmpd, k, a, b, Imm(s.op == LOp::CmpEq ? 0 : s.op == LOp::CmpLt ? 1 : 2));
+}
+
 void Lowering::compare_lanes(const Stmt& s) {
-  bool real = type(s.src[0]) == Ty::F32;
-  Vec a = vec(s.src[0]), b = vec(s.src[1]), d = vec_dst(s.dst);
-  int real_code = s.op == LOp::CmpEq ? 0 : s.op == LOp::CmpLt ? 0x11 : 0x12;  // ordered, quiet
   if (isa_.avx512) {
     KReg k = cc_.newKw();
-    int code = s.op == LOp::CmpEq ? 0 : s.op == LOp::CmpLt ? 1 : 2;
-    if (real) emit(Inst::kIdVcmpps, k, a, b, Imm(real_code));
-    else emit(Inst::kIdVpcmpd, k, a, b, Imm(code));
-    return emit(Inst::kIdVpmovm2d, d, k);
+    compare_to(s, k);
+    return emit(Inst::kIdVpmovm2d, vec_dst(s.dst), k);
   }
-  if (real) return emit(Inst::kIdVcmpps, d, a, b, Imm(real_code));
+  Vec a = vec(s.src[0]), b = vec(s.src[1]), d = vec_dst(s.dst);
+  if (type(s.src[0]) == Ty::F32) return emit(Inst::kIdVcmpps, d, a, b, Imm(real_code(s.op)));
   if (s.op == LOp::CmpEq) return emit(Inst::kIdVpcmpeqd, d, a, b);
   if (s.op == LOp::CmpLt) return emit(Inst::kIdVpcmpgtd, d, b, a);
   Vec ones = constant32(~0u, lanes(s.dst));  // a <= b: not a > b
@@ -194,10 +202,15 @@ void Lowering::compare_lanes(const Stmt& s) {
 }
 
 void Lowering::select_lanes(const Stmt& s) {
-  Vec mask = vec(s.src[0]), a = vec(s.src[1]), b = vec(s.src[2]), d = vec_dst(s.dst);
-  if (!isa_.avx512) return emit(Inst::kIdVblendvps, d, b, a, mask);
+  const Stmt* comparison = regs_[s.src[0].id].folded;
+  if (!isa_.avx512) {
+    Vec mask = vec(s.src[0]), a = vec(s.src[1]), b = vec(s.src[2]);
+    return emit(Inst::kIdVblendvps, vec_dst(s.dst), b, a, mask);
+  }
   KReg k = cc_.newKw();
-  emit(Inst::kIdVpmovd2m, k, mask);
+  if (comparison) compare_to(*comparison, k);
+  else emit(Inst::kIdVpmovd2m, k, vec(s.src[0]));
+  Vec a = vec(s.src[1]), b = vec(s.src[2]), d = vec_dst(s.dst);
   cc_.k(k).vblendmps(d, b, a);
 }
 
@@ -210,7 +223,7 @@ void Lowering::fma(const Stmt& s) {
   Vec d = vec_dst_over(s.dst, {s.src[2], s.src[0], s.src[1]});
   int memory = -1;
   for (int i = 0; i < 3; ++i)
-    if (in_memory(s.src[i]) && (memory < 0 || regs_[s.src[i].id].folded)) memory = i;
+    if (in_memory(s.src[i]) && (memory < 0 || folded_load(s.src[i]))) memory = i;
   Operand x[3];
   for (int i = 0; i < 3; ++i)
     if (i != memory) x[i] = vec(s.src[i]);

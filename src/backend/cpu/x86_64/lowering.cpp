@@ -29,6 +29,8 @@ void Lowering::count(const std::vector<Stmt>& body) {
     int at = static_cast<int>(i);
     for (Reg r : s.src) count_use(r, body, at);
     for (Reg r : {s.at.offset, s.at.offset2, s.count}) count_use(r, body, at);
+    for (Reg r : {s.at.offset, s.at.offset2})
+      if (r) ++regs_[r.id].address_uses;
     if (s.dst) {
       State& st = regs_[s.dst.id];
       ++st.defs;
@@ -79,6 +81,7 @@ void Lowering::plan_block(const std::vector<Stmt>& body) {
     const Stmt& s = body[i];
     plan_block(s.body);
     plan_block(s.otherwise);
+    plan_comparison(body, i);
     if (!foldable_load(s)) continue;
     for (size_t j = i + 1; j < body.size(); ++j) {
       const Stmt& t = body[j];
@@ -89,12 +92,34 @@ void Lowering::plan_block(const std::vector<Stmt>& body) {
         if (t.src[o] == s.dst) operand = o;
       if (operand >= 0) {
         bool other = false;  // one memory operand an instruction
-        for (int o = 0; o < operand_count(t.op); ++o) other |= o != operand && regs_[t.src[o].id].folded;
+        for (int o = 0; o < operand_count(t.op); ++o) other |= o != operand && folded_load(t.src[o]);
         if (!other && takes_memory(t, operand, s.op == LOp::LoadSplat)) regs_[s.dst.id].folded = &s;
         break;
       }
       if (t.op == LOp::Store || (t.dst && (t.dst == s.at.offset || t.dst == s.at.offset2))) break;
     }
+  }
+}
+
+// A comparison that one branch reads, right after it, or at avx512 one selection: made as flags or as a mask register there.
+void Lowering::plan_comparison(const std::vector<Stmt>& body, size_t reader) {
+  const Stmt& t = body[reader];
+  bool select = t.kind == Stmt::OpStmt && t.op == LOp::Select && isa_.avx512 && type(t.dst) != Ty::I64;
+  if (!select && t.kind != Stmt::If) return;
+  State& st = regs_[t.src[0].id];
+  if (st.defs != 1 || st.uses != 1 || st.elsewhere || st.block != &body || !st.def || st.def->kind != Stmt::OpStmt || !is_comparison(*st.def)) return;
+  const Stmt& c = *st.def;
+  for (int i = 0; i < 2; ++i)
+    if (regs_[c.src[i].id].defs != 1 || folded_load(c.src[i])) return;  // an operand could have changed in between
+  if ((type(c.src[0]) == Ty::I64) == (t.kind == Stmt::If)) st.folded = &c;
+}
+
+// Offsets that are 2, 4 or 8 times a register: the address multiplies.
+void Lowering::plan_shifts() {
+  for (State& st : regs_) {
+    const Stmt* d = st.def;
+    if (!d || d->kind != Stmt::OpStmt || d->op != LOp::Shl || type(d->dst) != Ty::I64 || d->imm < 1 || d->imm > 3) continue;
+    if (st.uses == st.address_uses && regs_[d->src[0].id].defs == 1 && !is_const(d->src[0])) st.folded = d;
   }
 }
 
@@ -165,7 +190,7 @@ std::vector<uint8_t> Lowering::pattern_of(Reg r) const {
 Vec Lowering::vec(Reg r) {
   if (is_const(r)) return constant(pattern_of(r), lanes(r));
   State& st = regs_[r.id];
-  if (st.folded) {  // an operand that turned out to need a register
+  if (folded_load(r)) {  // an operand that turned out to need a register
     Vec t = new_vec(lanes(r));
     const Stmt& s = *st.folded;
     if (s.op == LOp::LoadSplat) load_splat(s, t, address(s.at, 4));
@@ -188,7 +213,7 @@ bool Lowering::in_memory(Reg r) {
     bool zero = std::all_of(p.begin(), p.end(), [](uint8_t b) { return b == 0; });
     return !zero && (it == constants_.end() || !it->second.vec.isValid());
   }
-  return st.folded || st.on_stack;
+  return folded_load(r) || st.on_stack;
 }
 
 Operand Lowering::rm(Reg r, bool dwords) {
@@ -277,11 +302,13 @@ Mem Lowering::address(const Address& a, int bytes) {
   }
   if (n == 2) {
     Gp t = new_gp();
-    cc_.lea(t, x86::ptr(b, gp(index[1])));
+    const Stmt* shift = regs_[index[1].id].folded;
+    cc_.lea(t, shift ? x86::ptr(b, gp(shift->src[0]), static_cast<uint32_t>(shift->imm)) : x86::ptr(b, gp(index[1])));
     b = t;
   }
   int32_t d = static_cast<int32_t>(disp);
-  Mem m = n ? x86::ptr(b, gp(index[0]), 0, d) : x86::ptr(b, d);
+  const Stmt* shift = n ? regs_[index[0].id].folded : nullptr;
+  Mem m = shift ? x86::ptr(b, gp(shift->src[0]), static_cast<uint32_t>(shift->imm), d) : n ? x86::ptr(b, gp(index[0]), 0, d) : x86::ptr(b, d);
   m.setSize(static_cast<uint32_t>(bytes));
   return m;
 }
@@ -383,9 +410,13 @@ void Lowering::while_loop(const Stmt& s) {
 
 void Lowering::branch_if(const Stmt& s) {
   Label otherwise = cc_.newLabel(), end = cc_.newLabel();
-  Gp condition = gp(s.src[0]);
-  cc_.test(condition, condition);
-  cc_.jz(otherwise);
+  if (const Stmt* comparison = regs_[s.src[0].id].folded) {
+    cc_.emit(Inst::jccFromCond(x86::negateCond(compare(*comparison))), otherwise);
+  } else {
+    Gp condition = gp(s.src[0]);
+    cc_.test(condition, condition);
+    cc_.jz(otherwise);
+  }
   block(s.body);
   if (!s.otherwise.empty()) cc_.jmp(end);
   cc_.bind(otherwise);
@@ -411,6 +442,7 @@ void Lowering::run() {
   f->setArg(0, buffers_);
   f->setArg(1, scalars_);
   plan_block(k_.body);
+  plan_shifts();
   assign_registers();
   f->setArg(2, gp_dst(k_.begin));
   f->setArg(3, gp_dst(k_.end));

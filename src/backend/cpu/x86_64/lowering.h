@@ -44,7 +44,8 @@ class Lowering {
   struct State {
     int defs = 0, uses = 0;
     const Stmt* def = nullptr;           // the only assignment, where defs == 1
-    const Stmt* folded = nullptr;        // the load that its reader takes over
+    const Stmt* folded = nullptr;        // the load, comparison or shift that its readers take over
+    int address_uses = 0;
     const std::vector<Stmt>* block = nullptr;  // where defs == 1: the list that holds the assignment
     int last_use = -1;                   // index in `block`; -1: read in another list, too
     bool elsewhere = false;
@@ -65,6 +66,8 @@ class Lowering {
   void count(const std::vector<Stmt>& body);
   void count_use(Reg r, const std::vector<Stmt>& body, int index);
   void plan_block(const std::vector<Stmt>& body);  // and the lists inside
+  void plan_comparison(const std::vector<Stmt>& body, size_t reader);
+  void plan_shifts();
   bool foldable_load(const Stmt& s) const;
   bool takes_memory(const Stmt& s, int operand, bool splat) const;
   void block(const std::vector<Stmt>& body);
@@ -78,6 +81,7 @@ class Lowering {
 
   // assign.cpp: which register or slot each value has
   void assign_registers();
+  void live_vector_reads(const Stmt& s, LiveRanges& live);
   void live_vectors(const std::vector<Stmt>& body, LiveRanges& live);
   void live_longs(const std::vector<Stmt>& body, LiveRanges& live);
   void want_constant(const std::vector<uint8_t>& pattern, int lanes, bool as_memory, LiveRanges& live);
@@ -98,6 +102,8 @@ class Lowering {
   Vec vec_dst_over(Reg r, std::initializer_list<Reg> over);  // where r lives on the stack: the register of an operand that dies here
   Operand rm(Reg r, bool dwords = true);  // to read, possibly a memory operand; dwords: the op's elements have 32 bits
   bool in_memory(Reg r);                  // rm gives a memory operand
+  bool folded_load(Reg r) const { return regs_[r.id].folded && regs_[r.id].folded->op != LOp::Shl && !is_comparison(*regs_[r.id].folded); }
+  static bool is_comparison(const Stmt& s) { return s.op == LOp::CmpEq || s.op == LOp::CmpLt || s.op == LOp::CmpLe; }
   Gp base(int buffer);
   Mem address(const loops::Address& a, int bytes);
   Vec constant(const std::vector<uint8_t>& pattern, int lanes);  // the pattern repeated over the register
@@ -129,6 +135,7 @@ class Lowering {
   void binary(const Stmt& s, InstId id, bool commutes);
   void shift(const Stmt& s);
   void compare_lanes(const Stmt& s);
+  void compare_to(const Stmt& s, const KReg& k);
   void select_lanes(const Stmt& s);
   void fma(const Stmt& s);
   void dot4(const Stmt& s);
