@@ -148,8 +148,9 @@ Val Evaluator::call_function(const ast::FnDecl& fn, const ast::Expr& call, Scope
     run(fn.body, scope, frame);
     return finish_frame(frame, fn.span);
   } catch (Mistake& m) {
-    if (std::count(m.diag.note.begin(), m.diag.note.end(), ';') < 3)
-      m.diag.note += (m.diag.note.empty() ? "in '" : "; in '") + fn.name + "', called at " + place(call.span);
+    std::string where = "in '" + fn.name + "', called at " + place(call.span);
+    bool told = m.diag.note.find(where) != std::string::npos || std::count(m.diag.note.begin(), m.diag.note.end(), ';') >= 3;
+    if (!told) m.diag.note += (m.diag.note.empty() ? "" : "; ") + where;
     throw;
   }
 }

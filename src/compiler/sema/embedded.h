@@ -6,7 +6,7 @@
 namespace lumen::sema {
 
 struct EmbeddedFile {
-  std::string_view path;  // "formats/q4_0.lum"
+  std::string_view path;  // "formats/NAME.lum"
   std::string_view text;
 };
 std::span<const EmbeddedFile> embedded_files();

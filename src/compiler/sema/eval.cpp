@@ -267,6 +267,7 @@ Val Evaluator::eval_reduce(const ast::Expr& e, Scope& s) {
   Scope& inner = new_scope(&s);
   for (const ast::Binder& b : e.binders) {
     Bound bound{0, nullptr, nullptr, b.span};
+    if (inner.names.count(b.name)) fail(b.span, "the index '" + b.name + "' stands twice");
     if (b.lo) {
       bound.lo = to_index(eval_scalar(*b.lo, inner), b.lo->span);
       bound.hi = to_index(eval_scalar(*b.hi, inner), b.hi->span);

@@ -45,6 +45,7 @@ class Evaluator {
   int materialise(const Val& v, const std::string& name);
   Val tensor_val(int id) const;
   void check_blocks(const ir::Type& type, Span span);  // rows of a format hold whole blocks
+  void tick(Span span);                                // counts work; a mistake above any sensible amount of it
   int input(const std::string& name);  // tokens, pos, seq, rows, table: the Param, made on first use
 
   // What a string in a binding stands for (config keys, tensor names); unset: itself.
@@ -81,7 +82,6 @@ class Evaluator {
   Val elementwise(const std::vector<Arg>& args, Span span, const std::string& made_by,
                   const std::function<ir::ExprPtr(const std::vector<ir::ExprPtr>&)>& f);
   ir::ExprPtr as_scalar(const Val& v, Span span);
-  void tick(Span span);
 
   // index.cpp
   Val eval_index(const ast::Expr& e, Scope& s);

@@ -149,6 +149,15 @@ void check_rule(const ir::FormatType& f, const ExprPtr& rule, int64_t count, int
 
 void check_format(const ir::FormatType& f, const ast::FormatDecl& decl) {
   int64_t row = f.row_planes ? 2 * f.block : f.block;
+  auto bound = [&](const ExprPtr& rule, Span span) {
+    constexpr int64_t kMaxWork = 4'000'000;  // nodes times elements: a thousand times the largest format known
+    int64_t nodes = 0;
+    ir::visit(rule, [&](const ir::Expr&) { ++nodes; });
+    if (nodes * row > kMaxWork) fail(span, "this rule is too large: " + std::to_string(nodes) + " operations for each of " + std::to_string(row) + " elements");
+  };
+  bound(f.value, decl.value->span);
+  for (size_t i = 0; i < f.fields.size(); ++i)
+    if (f.fields[i].derive) bound(f.fields[i].derive, decl.fields[i].derive->span);
   check_rule(f, f.value, row, row, decl.value->span);
   for (size_t i = 0; i < f.fields.size(); ++i)
     if (f.fields[i].derive) check_rule(f, f.fields[i].derive, row / f.fields[i].per, row, decl.fields[i].derive->span);

@@ -134,7 +134,7 @@ TEST(Format, Refused) {
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4]  i: u8 }\n value(k) = q[i] }"), "reads entry between 0 and 255");
   EXPECT_HAS(error_of("format f { block [0] { q: u8 }\n value(k) = q }"), "the block lies between 1 and 4096, found 0");
   EXPECT_HAS(error_of("format f { block [4] { q: u8  q: u8 }\n value(k) = q }"), "'q' is declared twice");
-  EXPECT_HAS(error_of("format f { block [4] { q: f64 }\n value(k) = q }"), "8, 16 or 32 bits");
+  EXPECT_HAS(error_of("format f { block [4] { q: f64 }\n value(k) = q }"), "no f64 elements");
   EXPECT_HAS(error_of("format f { block [4] { q: u8 }\n value(k) = q + d }"), "f.lum:2:17: error: unknown name 'd'\n");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q }"), "has several entries: index it");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q[k] / 0 }"), "division by zero");
@@ -143,6 +143,7 @@ TEST(Format, Refused) {
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q[k] < 3 }"), "found a truth value");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n table t: i8 = [200]\n value(k) = t[0] }"), "does not fit i8");
   EXPECT_HAS(error_of("format f { planes { q: i8[N, K]  p: i8[N, K] }\n value(k) = q[k]\n encode absmax }"), "needs one field of i8 codes, found 'q' and 'p'");
+  EXPECT_HAS(error_of("format f { block [2] { q: f[2] }\n value(k) = q[k] }"), "the format 'f' is made of itself");
   EXPECT_HAS(error_of("format f { block [2] { q: i8[2] }\n value(k) = q[k] }", "g"), "unknown format 'g'");
 }
 

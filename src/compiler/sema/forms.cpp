@@ -133,6 +133,7 @@ ir::Type Evaluator::eval_element(const ast::TypeExpr& t, Scope& s) {
   }
   if (t.args.empty()) {
     if (auto scalar = dtype_named(t.name)) {
+      if (*scalar == DType::F64) fail(t.span, "tensors have no f64 elements: use f32");
       type.scalar = *scalar;
       return type;
     }

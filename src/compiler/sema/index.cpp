@@ -10,7 +10,6 @@ using ir::ExprPtr;
 
 int Evaluator::new_variable(const std::string& name, Scope& s, bool inferred) {
   int number = next_variable_++;
-  if (s.names.count(name)) fail({}, "internal: variable bound twice");
   s.names[name] = scalar_val(ir::make_index(number));
   if (inferred) variables_[number] = {name, "", std::nullopt};
   return number;

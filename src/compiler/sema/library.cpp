@@ -89,7 +89,7 @@ struct FormatName {
   std::vector<StaticValue> params;
 };
 
-// "act_q8<32>", "affine<4, 64, f16>". Spaces count for nothing.
+// "rows<32>", "affine<4, 64, f16>". Spaces count for nothing.
 std::optional<FormatName> split_name(const std::string& text) {
   FormatName out;
   size_t open = text.find('<');
@@ -127,6 +127,12 @@ Result<ir::FormatRef> Library::format(const std::string& name) const {
   if (auto it = impl_->cache.find(full); it != impl_->cache.end()) return it->second;
   const ast::FormatDecl* decl = format_decl(split->base);
   if (!decl) return Error{"unknown format '" + split->base + "'" + did_you_mean(split->base, format_names()), true};
+  if (!impl_->in_the_making.insert(full).second) return Error{"the format '" + full + "' is made of itself"};
+  struct Leave {
+    std::set<std::string>& set;
+    const std::string& name;
+    ~Leave() { set.erase(name); }
+  } leave{impl_->in_the_making, full};
   try {
     ir::FormatRef f = elaborate_format(*this, *decl, split->params, full);
     impl_->cache[full] = f;

@@ -15,7 +15,7 @@
 
 namespace lumen::sema {
 
-// What a generic or static parameter may be bound to: K=2048, W=q4_k, eps=1e-5.
+// What a generic or static parameter may be bound to: K=2048, W=a format, eps=1e-5.
 using StaticValue = std::variant<int64_t, double, bool, std::string, ir::FormatRef, std::vector<int64_t>, std::vector<double>>;
 
 class Library {
@@ -30,7 +30,7 @@ class Library {
   Status add_directory(const std::string& path);  // every *.lum below it, in name order; Error: path or rendered diagnostics
   static Result<Library> standard();              // the embedded files (embedded.h)
 
-  // "q4_k", "act_q8<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
+  // "name", "name<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
   // one), wrong parameters, a declaration that does not elaborate (rendered diagnostics). Scalar types have no FormatType: null.
   Result<ir::FormatRef> format(const std::string& name) const;
   ir::FormatRef format_by_gguf_type(int type) const;   // null: none declares it, or it is a plain scalar

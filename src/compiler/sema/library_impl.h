@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct Library::Impl {
   std::map<std::string, const ast::Stmt*> lets;
   std::map<std::string, const ast::TableDecl*> tables;
   std::vector<const ast::ModelDecl*> models;  // in the order they were added
-  std::map<std::string, ir::FormatRef> cache; // by full name; not safe against concurrent use
+  std::map<std::string, ir::FormatRef> cache;  // by full name; not safe against concurrent use
+  std::set<std::string> in_the_making;         // formats whose elaboration has begun
 };
 
 // format.cpp: one declaration with its parameters. Throws Mistake.

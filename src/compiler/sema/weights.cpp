@@ -25,6 +25,7 @@ void Instance::for_each_index(const std::vector<ast::Binder>& over, size_t at, s
   int64_t lo = ev_.eval_int(*b.lo, s, "the range of '" + b.name + "'"), hi = ev_.eval_int(*b.hi, s, "the range of '" + b.name + "'");
   if (hi - lo > static_cast<int64_t>(kMaxTuples)) fail(b.span, "a range of at most " + std::to_string(kMaxTuples) + " is expected, found " + std::to_string(hi - lo));
   for (int64_t i = lo; i < hi; ++i) {
+    ev_.tick(b.span);
     Scope& inner = ev_.new_scope(&s);
     inner.names[b.name] = static_val(i);
     tuple.push_back(i);
