@@ -179,6 +179,13 @@ TEST(Ops, Constants) {
   }
 }
 
+TEST(Ops, ConstantsOfOneLaneAndFour) {
+  test_op("one lane, then four", {{Ty::F32, 1}, {Ty::F32, 4}}, [](Builder& b, auto& r) {
+    Reg x = b.add(r[0], b.f32(1.5, 1));
+    return b.add(b.mul(r[1], b.f32(1.5, 4)), b.splat(x, 4));
+  }, {.ulps = 0.1});
+}
+
 TEST(Ops, Long) {
   for (LOp op : {LOp::Add, LOp::Sub, LOp::Mul, LOp::Min, LOp::Max, LOp::And, LOp::Or, LOp::Xor, LOp::CmpEq, LOp::CmpLt, LOp::CmpLe}) {
     test_op(std::string(name(op)), {{Ty::I64, 1}, {Ty::I64, 1}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); });

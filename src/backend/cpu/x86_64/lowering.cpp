@@ -256,7 +256,7 @@ void Lowering::make_constant(const std::vector<uint8_t>& pattern, int lanes, con
   for (uint8_t b : pattern) zero &= b == 0, ones &= b == 0xFF;
   if (zero) emit(isa_.avx512 ? Inst::kIdVpxord : Inst::kIdVpxor, v.xmm(), v.xmm(), v.xmm());
   else if (ones && !isa_.avx512) emit(Inst::kIdVpcmpeqd, v, v, v);
-  else if (pattern.size() == 4) emit(lanes == 1 ? Inst::kIdVmovd : Inst::kIdVpbroadcastd, lanes == 1 ? v.xmm() : v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));
+  else if (pattern.size() == 4) emit(Inst::kIdVpbroadcastd, v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));  // one lane and four share a register
   else emit(Inst::kIdVmovups, v, constant_mem(pattern, lanes));
 }
 
