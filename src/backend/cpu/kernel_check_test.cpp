@@ -12,6 +12,7 @@
 #include "backend/cpu/cpu_target.h"
 #include "backend/cpu/features.h"
 #include "backend/cpu/prepare.h"
+#include "backend/cpu/x86_64/emit.h"
 #include "compiler/loops/eval.h"
 
 namespace lumen::cpu {
@@ -90,6 +91,42 @@ std::string differs(const CheckRun& run, const std::vector<Bytes>& expected, con
   return {};
 }
 
+// Appends a case for x86_64/emulate/run.py, which says what it consists of.
+void record(const char* file, const CheckRun& run, const std::string& level, const std::vector<Bytes>& expected, const loops::Kernel& ready) {
+  auto code = emit(ready, {true, level == "avx512vnni"});
+  std::FILE* f = std::fopen(file, "ab");
+  if (!code || !f) std::abort();
+  auto number = [&](uint64_t v) { std::fwrite(&v, 8, 1, f); };
+  auto bytes = [&](const void* p, size_t n) { std::fwrite(p, 1, n, f); };
+  auto blob = [&](const void* p, size_t n) {
+    number(n);
+    bytes(p, n);
+  };
+  const testing::TestInfo* test = testing::UnitTest::GetInstance()->current_test_info();
+  std::string name = std::string(test ? test->name() : "?") + " " + level;
+  for (const loops::Stmt& s : run.kernel.body)
+    for (const loops::Stmt& t : s.body)
+      if (t.kind == loops::Stmt::OpStmt) name += " " + std::string(loops::name(t.op)) + std::to_string(t.dst ? run.kernel.regs[t.dst.id].lanes : 0);
+  blob(name.data(), name.size());
+  blob(code->bytes.data(), code->bytes.size());
+  number(0);
+  number(static_cast<uint64_t>(run.items));
+  number(run.scalars.size());
+  for (int64_t v : run.scalars) number(static_cast<uint64_t>(v));
+  number(run.kernel.buffers.size());
+  size_t next = 0;
+  for (const loops::BufferInfo& b : run.kernel.buffers) {
+    bool own = b.kind == loops::BufferKind::Scratch;
+    Bytes before = own ? Bytes(static_cast<size_t>(b.bytes)) : run.buffers[next];
+    number(before.size());
+    number(run.ulps > 0);
+    number(!own);
+    bytes(before.data(), before.size());
+    if (!own) bytes(expected[next].data(), expected[next].size()), ++next;
+  }
+  std::fclose(f);
+}
+
 // Memory that ends where an inaccessible page begins: an access beyond its end is a crash.
 class Guarded {
  public:
@@ -126,6 +163,7 @@ std::string check(const CheckRun& run, const std::string& level) {
   if (!why.empty()) return "after the passes: " + why + "\n" + about + print(ready);
   auto code = t.compile(run.kernel);
   if (!code) return "compile: " + code.error().message + "\n" + about;
+  if (const char* file = std::getenv("LUMEN_EMULATE"); file && level != "avx2") record(file, run, level, expected, ready);
   if (!runs(level)) return {};
   std::vector<std::unique_ptr<Guarded>> guarded;
   std::vector<std::unique_ptr<DeviceBuffer>> memory;
