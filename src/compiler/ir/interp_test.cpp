@@ -222,6 +222,26 @@ TEST(Interp, DecodeAndFormattedLoads) {
   }
 }
 
+// A format whose value is a sum over a range that differs from element to element, in blocks smaller than the lanes.
+TEST(Interp, DecodesSumsOverRangesPerElement) {
+  auto f = std::make_shared<FormatType>();
+  f->name = "running_sum";
+  f->block = 8;
+  f->block_bytes = 10;
+  f->fields = {{"d", DType::F16, 1, 0}, {"q", DType::I8, 8, 2}};
+  f->value = mul(f32(field(0, DType::F16, i32(0))), f32(sum(1, i32(0), add(ix(0), i32(1)), make_cast(field(1, DType::I8, ix(1)), DType::I32))));
+  Tensor t = random_formatted(f, 3, 200, 21);
+  std::vector<float> got = to_floats(t);
+  for (int e = 0; e < 600; ++e) {
+    const uint8_t* block = t.data.data() + e / 8 * 10;
+    uint16_t h;
+    std::memcpy(&h, block, 2);
+    int s = 0;
+    for (int j = 0; j <= e % 8; ++j) s += static_cast<int8_t>(block[2 + j]);
+    ASSERT_EQ(got[e], half_to_float(h) * static_cast<float>(s)) << e;
+  }
+}
+
 TEST(Interp, DotOfFloats) {
   FormatRef fmt = nibbles_format();
   int64_t k = 96, rows = 75, tokens = 2;

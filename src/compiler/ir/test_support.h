@@ -27,7 +27,7 @@ template <class T>
 Tensor tensor(Type type, const std::vector<T>& values) {
   Tensor t = make_tensor(std::move(type));
   LUMEN_ASSERT(t.data.size() == values.size() * sizeof(T));
-  std::memcpy(t.data.data(), values.data(), t.data.size());
+  if (!values.empty()) std::memcpy(t.data.data(), values.data(), t.data.size());
   return t;
 }
 inline std::vector<float> random_floats(int64_t n, unsigned seed, float scale = 1) {
@@ -40,7 +40,7 @@ inline std::vector<float> random_floats(int64_t n, unsigned seed, float scale = 
 template <class T>
 std::vector<T> values_of(const Tensor& t) {
   std::vector<T> v(static_cast<size_t>(byte_size(t.type)) / sizeof(T));
-  std::memcpy(v.data(), t.bytes(), v.size() * sizeof(T));
+  if (!v.empty()) std::memcpy(v.data(), t.bytes(), v.size() * sizeof(T));
   return v;
 }
 

@@ -119,7 +119,7 @@ class Generator {
     if (t == DType::I32 && pick(2)) return pick(4) ? ix(scope_[static_cast<size_t>(pick(static_cast<int>(scope_.size())))]) : make_extent("T");
     if (t == DType::F32) return make_float(pick(5) ? (g_() % 2000 - 1000.0) / 7 : pick(2) ? INFINITY : 1e-42);
     if (is_float(t)) return make_cast(make_cast(ix(0), DType::F32), t);
-    return make_int(static_cast<int64_t>(g_()) * (pick(2) ? 1 : -4294967311LL), t);
+    return make_int(static_cast<int64_t>(g_()) * (pick(2) ? 1 : -2147483659LL), t);
   }
   ExprPtr index() { return expr(DType::I32, 1); }
   ExprPtr reduce(DType t, int depth) {

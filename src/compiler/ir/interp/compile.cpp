@@ -44,11 +44,14 @@ class Compiler {
       bool lane = in_.lanes && a + 1 == in_.rank;
       p_.axis_regs.push_back(reg);
       push({{a, reg}}, lane, false);
-      if (lane && in_.fields_per_lane) frames_.back().vars.push_back({kBlockVar, reg});
       p_.levels.push_back(frames_.back().block);
       def_block_[reg] = frames_.back().block;
     }
     if (in_.lanes) p_.lane_axis = in_.rank - 1;
+    if (in_.fields_per_lane) {  // what follows from the lanes' numbers alone need not be done again for other blocks
+      push({{kBlockVar, p_.axis_regs.back()}}, true, false);
+      p_.levels.push_back(frames_.back().block);
+    }
     top_ = static_cast<int>(frames_.size());
     for (const ExprPtr& e : outputs) p_.outputs.push_back(compile(e));
     return std::move(p_);
@@ -315,6 +318,8 @@ class Compiler {
     l.lane_var = frames_[lane].vars[0].second;
     l.var = new_reg();
     std::vector<std::pair<int, int>> vars = frames_[lane].vars;
+    bool axis = lane == in_.rank || lane == in_.rank + 1;
+    if (in_.fields_per_lane && axis) vars = {{in_.rank - 1, 0}, {kBlockVar, 0}};
     for (auto& v : vars) v.second = l.var;
     push(std::move(vars), false, false);
     l.body = frames_.back().block;

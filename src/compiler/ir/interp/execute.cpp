@@ -24,14 +24,28 @@ int64_t product(const std::vector<int64_t>& dims) {
 // Called for lanes [0, n) that are elements first, first + 1, … of the domain in row-major order.
 using Store = std::function<void(Machine&, int64_t first, int n)>;
 
+// True where batches of lanes should be the outer loop: then rows of weights are read once for all tokens, and no reduction that
+// depends on scalar axes alone would be done again for each batch.
+bool batches_outside(const Program& p) {
+  if (p.lane_axis < 0) return false;
+  for (size_t level = 1; level < static_cast<size_t>(1 + p.lane_axis); ++level)
+    for (const Instr& i : p.blocks[static_cast<size_t>(p.levels[level])])
+      if (i.kind >= Ik::Reduce) return false;
+  for (const Instr& i : p.blocks[static_cast<size_t>(p.levels.back())])
+    if (i.kind == Ik::Dot || i.kind == Ik::SumProduct) return true;
+  return false;
+}
+
 // The items [begin, end): an item is one setting of the scalar axes and one batch of lanes.
 void run_items(Machine& m, const Program& p, const std::vector<int64_t>& dims, int64_t begin, int64_t end, const Store& store) {
   int rank = static_cast<int>(dims.size()), scalars = p.lane_axis >= 0 ? rank - 1 : rank;
   int64_t lanes_axis = p.lane_axis >= 0 ? dims.back() : 1, batches = (lanes_axis + kLanes - 1) / kLanes;
+  bool swap = batches_outside(p);
+  int64_t outers = swap ? product(dims) / lanes_axis : 1;
   m.run_level(0, 1);
   std::vector<int64_t> at(static_cast<size_t>(rank), -1);
   for (int64_t item = begin; item < end && m.error().empty(); ++item) {
-    int64_t outer = item / batches, batch = item % batches, rest = outer;
+    int64_t outer = swap ? item % outers : item / batches, batch = swap ? item / outers : item % batches, rest = outer;
     int changed = scalars;  // the outermost axis whose value differs from the last item's
     for (int a = scalars - 1; a >= 0; --a) {
       int64_t v = rest % dims[a];

@@ -43,10 +43,13 @@ FormatProgram& FormatProgram::get(const FormatType& f, const std::vector<ExprPtr
   return *(cache[key] = std::make_unique<FormatProgram>(f, outputs, lanes));
 }
 
-void FormatProgram::run(int n) {
+void FormatProgram::run(int n, bool same_index) {
   machine_.clear_error();  // a format that fails at some element is reported by compiler/formats; its value is 0 here
-  machine_.run_level(0, n);
-  machine_.run_level(1, n);
+  if (!same_index) {
+    machine_.run_level(0, n);
+    machine_.run_level(1, n);
+  }
+  if (program_.levels.size() > 2) machine_.run_level(2, n);
 }
 
 }  // namespace interp
@@ -61,13 +64,16 @@ void decode_row(const FormatType& f, const uint8_t* row, int64_t k, float* out) 
   interp::Machine& m = p.machine(f, k);
   m.base = row;
   interp::Vec& index = m.axis_register(0);
+  int64_t first = -1;  // the index of lane 0 in the last run
   for (int64_t at = 0; at < k; at += kLanes) {
     int n = static_cast<int>(std::min<int64_t>(kLanes, k - at));
-    for (int i = 0; i < n; ++i) {
-      index.i[i] = f.row_planes ? at + i : (at + i) % f.block;
-      m.lane_base[i] = f.row_planes ? 0 : (at + i) / f.block * f.block_bytes;
-    }
-    p.run(n);
+    bool same = !f.row_planes && n == kLanes && at % f.block == first;
+    first = f.row_planes ? at : at % f.block;
+    if (!same)
+      for (int i = 0; i < n; ++i) index.i[i] = f.row_planes ? at + i : (at + i) % f.block;
+    if (!f.row_planes)
+      for (int i = 0; i < n; ++i) m.lane_base[i] = (at + i) / f.block * f.block_bytes;
+    p.run(n, same);
     int step = m.output_step(0);
     for (int i = 0; i < n; ++i) out[at + i] = m.output(0).f[i * step];
   }

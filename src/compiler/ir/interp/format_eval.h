@@ -22,8 +22,8 @@ class FormatProgram {
     machine_.set_format(&f, row_k);
     return machine_;
   }
-  // Runs n lanes (1 for None).
-  void run(int n);
+  // Runs n lanes (1 for None). `same_index`: Index 0 is as it was in the last run.
+  void run(int n, bool same_index = false);
 
  private:
   std::vector<ExprPtr> outputs_;  // kept alive: the cache finds programs by their addresses

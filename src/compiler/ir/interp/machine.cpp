@@ -106,21 +106,56 @@ void Machine::run_load(const Instr& i, int n) {
   }
 }
 
+namespace {
+
+template <class T>
+void read_integers(const uint8_t* const* at, Vec& d, int n) {
+  for (int l = 0; l < n; ++l) {
+    T v;
+    std::memcpy(&v, at[l], sizeof v);
+    d.i[l] = static_cast<int64_t>(v);
+  }
+}
+// One element of type t for each lane. Scales are shared by many lanes: an address that repeats is converted once.
+void read_lanes(DType t, const uint8_t* const* at, Vec& d, int n) {
+  switch (t) {
+    case DType::U8: return read_integers<uint8_t>(at, d, n);
+    case DType::I8: return read_integers<int8_t>(at, d, n);
+    case DType::U16: return read_integers<uint16_t>(at, d, n);
+    case DType::U32: return read_integers<uint32_t>(at, d, n);
+    default: break;
+  }
+  for (int l = 0; l < n; ++l) {
+    if (l > 0 && at[l] == at[l - 1]) {
+      if (is_float(t))
+        d.f[l] = d.f[l - 1];
+      else
+        d.i[l] = d.i[l - 1];
+    } else {
+      read_element(t, at[l], 0, d, l);
+    }
+  }
+}
+
+}  // namespace
+
 void Machine::run_field(const Instr& i, int n) {
   const FieldRead& r = p_.fields[i.aux];
   const FormatField& f = format_->fields[r.field];
-  Vec& d = regs_[i.dst];
-  int64_t count = format_->row_planes ? (row_k_ + f.per - 1) / f.per * f.count : f.count;
+  int64_t count = format_->row_planes ? (row_k_ + f.per - 1) / f.per * f.count : f.count, size = size_of(f.type);
+  const uint8_t* at_lane[kLanes];
+  const uint8_t* plane = base + (format_->row_planes ? plane_offsets_[r.field] : f.offset);
+  const Vec& index = regs_[r.index.reg];
   for (int l = 0; l < n; ++l) {
-    int64_t v = at(r.index, l);
-    if (v < 0 || v >= count) {
+    int64_t v = index.i[r.index.vec ? l : 0];
+    if (static_cast<uint64_t>(v) >= static_cast<uint64_t>(count)) {
       fail("format " + format_->name + ": index " + std::to_string(v) + " of field " + f.name + " is not in [0, " + std::to_string(count) + ")");
       v = 0;
       if (count == 0) return;
     }
-    const uint8_t* start = base + (format_->row_planes ? plane_offsets_[r.field] : lane_base[l] + f.offset);
-    read_element(f.type, start, v, d, l);
+    at_lane[l] = plane + (format_->row_planes ? 0 : lane_base[l]) + v * size;
   }
+  read_lanes(f.type, at_lane, regs_[i.dst], n);
 }
 
 void Machine::run_table(const Instr& i, int n) {

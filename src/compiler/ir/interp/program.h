@@ -23,7 +23,7 @@ struct Src {
   bool vec = false;  // one value a lane; otherwise the value of lane 0 holds for all
 };
 
-enum class Ik : uint8_t { Op, Cast, Bitcast, Splat, Load, Field, Table, Reduce, Softmax, SumProduct, LaneLoop, Dot };
+enum class Ik : uint8_t { Op, Cast, Bitcast, Splat, Load, Field, Table, Reduce, Softmax, SumProduct, LaneLoop, Dot };  // from Reduce on: loops
 
 struct Instr {
   Ik kind = Ik::Op;
@@ -75,7 +75,8 @@ struct Program {
   int registers = 0;
   std::vector<Constant> constants;
   std::vector<std::vector<Instr>> blocks;
-  std::vector<int> levels;       // blocks: [0] without axes, [1 + a] after axis a was set
+  std::vector<int> levels;       // blocks: [0] without axes, [1 + a] after axis a was set, then with
+                                 // fields_per_lane one more: after base and lane_base were set
   std::vector<int> axis_regs;    // one an axis
   int lane_axis = -1;            // the innermost axis, or -1: every axis is a scalar loop
   std::vector<Src> outputs;
@@ -90,7 +91,7 @@ struct Program {
 struct CompileInput {
   int rank = 0;
   bool lanes = false;            // vectorise over the innermost axis
-  bool fields_per_lane = false;  // Field reads a block of its own in every lane
+  bool fields_per_lane = false;  // Field reads a block of its own in every lane; needs lanes
   std::vector<int> operand_ranks;
   std::vector<std::pair<std::string, int64_t>> symbols;
 };

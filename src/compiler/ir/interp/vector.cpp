@@ -1,4 +1,5 @@
 // Elementwise instructions over the lanes of registers, and the conversion of elements between memory and registers.
+#include <bit>
 #include <cstring>
 
 #include "compiler/ir/interp/machine.h"
@@ -18,30 +19,78 @@ void each_float(Vec& d, const Vec& a, const Vec& b, int n, const F& f) {
 
 uint64_t u(int64_t v) { return static_cast<uint64_t>(v); }
 
-// I32 in loops of its own: almost all index arithmetic.
-bool run_i32(Op op, Vec& d, const Vec& a, const Vec& b, int n) {
-  auto w = [](uint64_t v) { return static_cast<int64_t>(static_cast<int32_t>(v)); };
-  switch (op) {
-    case Op::Add: each_int(d, a, b, n, [&](int64_t x, int64_t y) { return w(u(x) + u(y)); }); return true;
-    case Op::Sub: each_int(d, a, b, n, [&](int64_t x, int64_t y) { return w(u(x) - u(y)); }); return true;
-    case Op::Mul: each_int(d, a, b, n, [&](int64_t x, int64_t y) { return w(u(x) * u(y)); }); return true;
-    default: return false;
+template <class T>
+void wrap_each(Vec& d, int n) {
+  for (int i = 0; i < n; ++i) d.i[i] = static_cast<T>(d.i[i]);
+}
+void wrap_lanes(DType t, Vec& d, int n) {
+  switch (t) {
+    case DType::I8: return wrap_each<int8_t>(d, n);
+    case DType::U8: return wrap_each<uint8_t>(d, n);
+    case DType::I16: return wrap_each<int16_t>(d, n);
+    case DType::U16: return wrap_each<uint16_t>(d, n);
+    case DType::I32: return wrap_each<int32_t>(d, n);
+    case DType::U32: return wrap_each<uint32_t>(d, n);
+    default: return;
   }
 }
 
+// The shift that divides by b in every lane: b is one power of two. -1: no such.
+int common_shift(const Vec& b, int n) {
+  int64_t v = b.i[0];
+  if (v <= 0 || (v & (v - 1)) != 0) return -1;
+  for (int i = 1; i < n; ++i)
+    if (b.i[i] != v) return -1;
+  return std::countr_zero(u(v));
+}
+
+// Division and remainder; false where a divisor is 0 (the lane gets a number, which is not used).
+bool divide(Op op, DType t, Vec& d, const Vec& a, const Vec& b, int n) {
+  int shift = t == DType::U64 ? -1 : common_shift(b, n);
+  if (shift >= 0 && op == Op::Div) {
+    for (int k = 0; k < n; ++k) d.i[k] = a.i[k] >> shift;
+    return true;
+  }
+  if (shift >= 0) {
+    int64_t mask = b.i[0] - 1;
+    for (int k = 0; k < n; ++k) d.i[k] = a.i[k] & mask;
+    return true;
+  }
+  bool ok = true;
+  for (int k = 0; k < n; ++k) {
+    ok &= b.i[k] != 0;
+    d.i[k] = int_op(op, t, a.i[k], b.i[k] != 0 ? b.i[k] : 1);
+  }
+  return ok;
+}
+
+// The most common operations in loops of their own; the rest through int_op.
 bool run_int(const Instr& i, Vec& d, const Vec& a, const Vec& b, int n) {
   DType t = i.from;
-  if (t == DType::I32 && run_i32(i.op, d, a, b, n)) return true;
-  bool ok = true;
-  if (i.op == Op::Div || i.op == Op::Mod) {
-    for (int k = 0; k < n; ++k) {
-      ok &= b.i[k] != 0;
-      d.i[k] = int_op(i.op, t, a.i[k], b.i[k] != 0 ? b.i[k] : 1);
+  int64_t width = 8 * size_of(t);
+  switch (i.op) {
+    case Op::Add: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) + u(y)); }); break;
+    case Op::Sub: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) - u(y)); }); break;
+    case Op::Mul: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) * u(y)); }); break;
+    case Op::And: each_int(d, a, b, n, [](int64_t x, int64_t y) { return x & y; }); return true;
+    case Op::Or: each_int(d, a, b, n, [](int64_t x, int64_t y) { return x | y; }); return true;
+    case Op::Shl: each_int(d, a, b, n, [=](int64_t x, int64_t y) { return u(y) < u(width) ? static_cast<int64_t>(u(x) << y) : 0; }); break;
+    case Op::Shr:
+      if (is_signed(t) || t == DType::U64) {
+        each_int(d, a, b, n, [=](int64_t x, int64_t y) { return shift_right(x, y, t); });
+      } else {
+        each_int(d, a, b, n, [=](int64_t x, int64_t y) { return u(y) < u(width) ? x >> y : 0; });
+      }
+      return true;
+    case Op::Div:
+    case Op::Mod: return divide(i.op, t, d, a, b, n);
+    default: {
+      bool unary = arity(i.op) == 1;
+      for (int k = 0; k < n; ++k) d.i[k] = int_op(i.op, t, a.i[k], unary ? 0 : b.i[k]);
+      return true;
     }
-    return ok;
   }
-  bool unary = arity(i.op) == 1;
-  for (int k = 0; k < n; ++k) d.i[k] = int_op(i.op, t, a.i[k], unary ? 0 : b.i[k]);
+  wrap_lanes(t, d, n);
   return true;
 }
 
@@ -90,18 +139,26 @@ bool run_op(const Instr& i, Vec* regs, int n) {
 void run_cast(const Instr& i, Vec* regs, int n) {
   Vec& d = regs[i.dst];
   const Vec& a = regs[i.src[0]];
-  for (int k = 0; k < n; ++k) {
-    if (is_float(i.from)) {
-      if (is_float(i.type))
-        d.f[k] = round_to(a.f[k], i.type);
-      else
-        d.i[k] = float_to_int(a.f[k], i.type);
-    } else if (is_float(i.type)) {
-      d.f[k] = round_to(int_to_float(a.i[k], i.from), i.type);
-    } else {
-      d.i[k] = wrap(a.i[k], i.type);
-    }
+  if (is_float(i.from) && is_float(i.type)) {
+    std::memcpy(d.f, a.f, sizeof(float) * static_cast<size_t>(n));
+  } else if (is_float(i.from)) {
+    for (int k = 0; k < n; ++k) d.i[k] = float_to_int(a.f[k], i.type);
+    return;
+  } else if (is_float(i.type)) {
+    if (i.from == DType::U64)
+      for (int k = 0; k < n; ++k) d.f[k] = int_to_float(a.i[k], i.from);
+    else
+      for (int k = 0; k < n; ++k) d.f[k] = static_cast<float>(a.i[k]);
+  } else if (i.type == DType::Bool) {
+    for (int k = 0; k < n; ++k) d.i[k] = a.i[k] != 0;
+    return;
+  } else {
+    std::memcpy(d.i, a.i, sizeof(int64_t) * static_cast<size_t>(n));
+    wrap_lanes(i.type, d, n);
+    return;
   }
+  if (i.type != DType::F32)
+    for (int k = 0; k < n; ++k) d.f[k] = round_to(d.f[k], i.type);
 }
 
 void run_bitcast(const Instr& i, Vec* regs, int n) {
