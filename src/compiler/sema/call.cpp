@@ -45,8 +45,10 @@ Val Evaluator::eval_call(const ast::Expr& e, Scope& s) {
 
 Val Evaluator::apply_macro(const ast::Stmt& let, Scope* scope, const std::vector<Arg>& args, Span span) {
   if (args.size() != let.params.size())
-    fail(span, "'" + let.name + "' takes " + std::to_string(let.params.size()) + (let.params.size() == 1 ? " argument" : " arguments") +
-                   ", found " + std::to_string(args.size()), "declared at " + place(let.span));
+    fail(span,
+         "'" + let.name + "' takes " + std::to_string(let.params.size()) + (let.params.size() == 1 ? " argument" : " arguments") +
+             ", found " + std::to_string(args.size()),
+         "declared at " + place(let.span));
   Scope& inner = new_scope(scope);
   for (size_t i = 0; i < args.size(); ++i) inner.names[let.params[i]] = args[i].value;
   Val r = eval(*let.value, inner);
@@ -123,7 +125,8 @@ Val Evaluator::call_function(const ast::FnDecl& fn, const ast::Expr& call, Scope
   Scope& scope = new_scope(local ? local_parent : nullptr, true);
   std::vector<Arg> args = eval_args(call, s);
   if (args.size() + call.named.size() > fn.params.size())
-    fail(call.span, "'" + fn.name + "' takes " + std::to_string(fn.params.size()) + " arguments, found " + std::to_string(args.size() + call.named.size()));
+    fail(call.span, "'" + fn.name + "' takes " + std::to_string(fn.params.size()) + " arguments, found " +
+                        std::to_string(args.size() + call.named.size()));
   args.resize(fn.params.size());
   for (const auto& [name, value] : call.named) {
     size_t i = 0;
@@ -133,7 +136,8 @@ Val Evaluator::call_function(const ast::FnDecl& fn, const ast::Expr& call, Scope
     args[i] = {eval(*value, s), value->span, value.get()};
   }
   if (call.type_args.size() > fn.generics.size())
-    fail(call.span, "'" + fn.name + "' takes " + std::to_string(fn.generics.size()) + " type arguments, found " + std::to_string(call.type_args.size()));
+    fail(call.span, "'" + fn.name + "' takes " + std::to_string(fn.generics.size()) + " type arguments, found " +
+                        std::to_string(call.type_args.size()));
   for (size_t i = 0; i < call.type_args.size(); ++i) bind_type_argument(fn.generics[i], *call.type_args[i], s, scope);
   for (size_t i = 0; i < fn.params.size(); ++i) {
     if (!args[i].expr) fail(call.span, "the argument '" + fn.params[i].name + "' of '" + fn.name + "' is missing");
@@ -171,7 +175,8 @@ void Evaluator::bind_type_argument(const ast::GenericParam& g, const ast::Expr& 
 
 namespace {
 
-[[noreturn]] void wrong_argument(const ast::FnDecl& fn, const ast::Param& p, const std::string& expected, const std::string& found, Span span) {
+[[noreturn]] void wrong_argument(const ast::FnDecl& fn, const ast::Param& p, const std::string& expected, const std::string& found,
+                                 Span span) {
   fail(span, "'" + p.name + "' of '" + fn.name + "': expected " + expected + ", found " + found);
 }
 
@@ -206,7 +211,8 @@ void Evaluator::bind_argument(const ast::FnDecl& fn, const ast::Param& p, Arg ar
 }
 
 // Binds the type's bare names (element type and dimensions) or compares them with what they are bound to already.
-void Evaluator::unify(const ast::FnDecl& fn, const ast::Param& p, const ir::Type& found, const std::vector<ir::Dim>& dims, Scope& frame, Span span) {
+void Evaluator::unify(const ast::FnDecl& fn, const ast::Param& p, const ir::Type& found, const std::vector<ir::Dim>& dims, Scope& frame,
+                      Span span) {
   const ast::TypeExpr& t = *p.type;
   std::string what = p.type->paged ? "paged " + to_string(ir::Type{found.scalar, found.format, dims}) : to_string(found);
   bool generic = false;
@@ -237,7 +243,8 @@ void Evaluator::check_dims(const ast::FnDecl& fn, const ast::Param& p, const Arg
   if (p.type->paged) dims.erase(dims.begin()), dims.erase(dims.end() - 2);
   for (size_t i = 0; i < dims.size(); ++i) {
     if (eval_dim(*p.type->dims[i], frame) == dims[i]) continue;
-    wrong_argument(fn, p, expected_type(*p.type, frame), (p.type->paged ? "paged " : "") + to_string(ir::Type{v.type.scalar, v.type.format, dims}), arg.span);
+    wrong_argument(fn, p, expected_type(*p.type, frame),
+                   (p.type->paged ? "paged " : "") + to_string(ir::Type{v.type.scalar, v.type.format, dims}), arg.span);
   }
 }
 

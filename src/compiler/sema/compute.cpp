@@ -20,10 +20,10 @@ namespace {
 constexpr size_t kMaxValues = 200'000;  // of one function: a thousand layers stay well below
 
 struct Renumber {
-  std::map<int, int> axes;      // variable -> output axis
-  std::map<int, int> operands;  // value id -> operand number; empty: keep
-  int first;                    // number of an outermost reduction's index
-  std::map<int, int> bound;     // variable of a reduction around -> its number
+  std::map<int, int> axes;                                         // variable -> output axis
+  std::map<int, int> operands;                                     // value id -> operand number; empty: keep
+  int first;                                                       // number of an outermost reduction's index
+  std::map<int, int> bound;                                        // variable of a reduction around -> its number
   std::vector<std::unordered_map<const ir::Expr*, ExprPtr>> memo;  // by depth
 
   ExprPtr go(const ExprPtr& e, size_t depth) {
@@ -46,13 +46,20 @@ struct Renumber {
     std::vector<ExprPtr> args;
     for (const ExprPtr& a : e->args) args.push_back(go(a, depth));
     switch (e->kind) {
-      case Ek::Op: return ir::make_op(e->op, std::move(args));
-      case Ek::Cast: return ir::make_cast(args[0], e->type);
-      case Ek::Bitcast: return ir::make_bitcast(args[0], e->type);
-      case Ek::Load: return ir::make_load(operands.empty() ? e->operand : operands.at(e->operand), e->type, std::move(args));
-      case Ek::Field: return ir::make_field(static_cast<int>(e->ival), e->type, args[0]);
-      case Ek::Table: return ir::make_table(e->table, e->type, args[0]);
-      default: return e;
+      case Ek::Op:
+        return ir::make_op(e->op, std::move(args));
+      case Ek::Cast:
+        return ir::make_cast(args[0], e->type);
+      case Ek::Bitcast:
+        return ir::make_bitcast(args[0], e->type);
+      case Ek::Load:
+        return ir::make_load(operands.empty() ? e->operand : operands.at(e->operand), e->type, std::move(args));
+      case Ek::Field:
+        return ir::make_field(static_cast<int>(e->ival), e->type, args[0]);
+      case Ek::Table:
+        return ir::make_table(e->table, e->type, args[0]);
+      default:
+        return e;
     }
   }
 
@@ -68,8 +75,10 @@ struct Renumber {
       auto [it, fresh] = bound.emplace(variable, number);
       int outer = std::exchange(it->second, number);
       args.push_back(go(e->args[i], depth + 1));
-      if (fresh) bound.erase(variable);
-      else bound[variable] = outer;
+      if (fresh)
+        bound.erase(variable);
+      else
+        bound[variable] = outer;
     }
     return ir::make_reduce(e->reduction, number, std::move(args));
   }
@@ -112,7 +121,8 @@ std::string Evaluator::full_name(const std::string& base, const std::vector<int>
   return base + suffix;
 }
 
-int Evaluator::emit_compute(ir::Type type, const std::vector<int>& variables, std::vector<std::string> axes, ExprPtr body, const std::string& name) {
+int Evaluator::emit_compute(ir::Type type, const std::vector<int>& variables, std::vector<std::string> axes, ExprPtr body,
+                            const std::string& name) {
   Renumber r;
   for (size_t i = 0; i < variables.size(); ++i) r.axes[variables[i]] = static_cast<int>(i);
   std::vector<int> operands;

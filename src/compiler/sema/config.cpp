@@ -63,13 +63,17 @@ StaticValue Instance::config_typed(const ast::Binding& b, StaticValue v) {
   if (t.has_dims) {
     if (t.dims.size() != 1 || (!want_int && !want_float)) fail(t.span, "a list of the configuration is int[n] or float[n]");
     int64_t size = ev_.eval_int(*t.dims[0], scope_, "a list's length");
-    if (auto* i = std::get_if<int64_t>(&v)) v = std::vector<int64_t>{*i};
-    else if (auto* d = std::get_if<double>(&v)) v = std::vector<double>{*d};
-    else if (!ints && !floats) wrong("a list of " + std::to_string(size));
+    if (auto* i = std::get_if<int64_t>(&v))
+      v = std::vector<int64_t>{*i};
+    else if (auto* d = std::get_if<double>(&v))
+      v = std::vector<double>{*d};
+    else if (!ints && !floats)
+      wrong("a list of " + std::to_string(size));
     ints = std::get_if<std::vector<int64_t>>(&v), floats = std::get_if<std::vector<double>>(&v);
     int64_t found = static_cast<int64_t>(ints ? ints->size() : floats->size());
     if (found != size && found != 1)
-      throw Error{source_.path() + ": '" + b.name + "' of the model '" + model_.name + "': expected " + std::to_string(size) + " entries, found " + std::to_string(found)};
+      throw Error{source_.path() + ": '" + b.name + "' of the model '" + model_.name + "': expected " + std::to_string(size) +
+                  " entries, found " + std::to_string(found)};
     if (want_int && floats) {
       if (!std::all_of(floats->begin(), floats->end(), whole)) wrong("integers");
       return std::vector<int64_t>(floats->begin(), floats->end());
@@ -78,8 +82,10 @@ StaticValue Instance::config_typed(const ast::Binding& b, StaticValue v) {
     return v;
   }
   // A list of equal entries is one number.
-  if (ints && !ints->empty() && std::all_of(ints->begin(), ints->end(), [&](int64_t i) { return i == ints->front(); })) v = int64_t{ints->front()};
-  else if (floats && !floats->empty() && std::all_of(floats->begin(), floats->end(), [&](double d) { return d == floats->front(); })) v = double{floats->front()};
+  if (ints && !ints->empty() && std::all_of(ints->begin(), ints->end(), [&](int64_t i) { return i == ints->front(); }))
+    v = int64_t{ints->front()};
+  else if (floats && !floats->empty() && std::all_of(floats->begin(), floats->end(), [&](double d) { return d == floats->front(); }))
+    v = double{floats->front()};
   if (want_float && std::holds_alternative<int64_t>(v)) return static_cast<double>(std::get<int64_t>(v));
   if (want_int && std::holds_alternative<double>(v) && whole(std::get<double>(v))) return static_cast<int64_t>(std::get<double>(v));
   if (t.name == "bool" && std::holds_alternative<int64_t>(v)) return std::get<int64_t>(v) != 0;

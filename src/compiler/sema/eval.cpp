@@ -11,7 +11,7 @@ using ir::ExprPtr;
 
 namespace {
 constexpr int64_t kMaxSteps = 2'000'000;  // expressions evaluated for one function: a model of a thousand layers takes half of them
-constexpr int kMaxDepth = 600;             // nested evaluations, so that the stack is safe
+constexpr int kMaxDepth = 600;            // nested evaluations, so that the stack is safe
 }  // namespace
 
 struct Evaluator::Depth {
@@ -31,7 +31,8 @@ Scope& Evaluator::new_scope(Scope* parent, bool frame) {
 }
 
 void Evaluator::tick(Span span) {
-  if (++steps_ > kMaxSteps) fail(span, "this needs more than " + std::to_string(kMaxSteps) + " steps: is a 'for' or a nest of 'let' out of hand?");
+  if (++steps_ > kMaxSteps)
+    fail(span, "this needs more than " + std::to_string(kMaxSteps) + " steps: is a 'for' or a nest of 'let' out of hand?");
 }
 
 Val Evaluator::eval(const ast::Expr& e, Scope& s) { return force(eval_raw(e, s), e.span); }
@@ -71,13 +72,17 @@ ir::Dim Evaluator::eval_dim(const ast::Expr& e, Scope& s) {
 
 ExprPtr Evaluator::as_scalar(const Val& v, Span span) {
   switch (v.kind) {
-    case Vk::Static: return to_expr(v.value, span);
-    case Vk::Scalar: return v.expr;
+    case Vk::Static:
+      return to_expr(v.value, span);
+    case Vk::Scalar:
+      return v.expr;
     case Vk::Field:
       if (v.field->per > 0 || v.field->count != 1) fail(span, describe(v) + " has several entries: index it");
       return ir::make_field(v.id, v.field->type, ir::make_int(0));
-    case Vk::Tensor: fail(span, "expected a number, found " + describe(v) + ": index it");
-    default: fail(span, "expected a number, found " + describe(v));
+    case Vk::Tensor:
+      fail(span, "expected a number, found " + describe(v) + ": index it");
+    default:
+      fail(span, "expected a number, found " + describe(v));
   }
 }
 
@@ -93,7 +98,8 @@ Val Evaluator::elementwise(const std::vector<Arg>& args, Span span, const std::s
   for (const Arg& a : args) {
     if (a.value.kind != Vk::Tensor) continue;
     if (shape && shape->type.dims != a.value.type.dims)
-      fail(span, "tensors combined element by element have equal shapes, found " + to_string(shape->type) + " and " + to_string(a.value.type));
+      fail(span,
+           "tensors combined element by element have equal shapes, found " + to_string(shape->type) + " and " + to_string(a.value.type));
     if (!shape) shape = &a.value;
   }
   std::vector<ExprPtr> exprs;
@@ -173,8 +179,7 @@ Val Evaluator::table_val(const ast::TableDecl& t, Scope& s) {
     r.type.scalar = *type;
     for (size_t i = 0; i < values->size() && !is_float(*type); ++i) {
       double v = (*values)[i];
-      if (v != static_cast<double>(ir::wrap(static_cast<int64_t>(v), *type)))
-        fail(t.values[i]->span, "this entry does not fit " + t.type);
+      if (v != static_cast<double>(ir::wrap(static_cast<int64_t>(v), *type))) fail(t.values[i]->span, "this entry does not fit " + t.type);
     }
   }
   if (values->empty()) fail(t.span, "a table has at least one entry");
@@ -186,20 +191,34 @@ Val Evaluator::eval_raw(const ast::Expr& e, Scope& s) {
   Depth guard(*this, e.span);
   tick(e.span);
   switch (e.kind) {
-    case ExprKind::Int: return static_val(e.ival);
-    case ExprKind::Float: return static_val(e.fval);
-    case ExprKind::Bool: return static_val(e.ival != 0);
-    case ExprKind::String: return on_string ? on_string(e) : static_val(e.text);
-    case ExprKind::Name: return lookup(e, s);
-    case ExprKind::Unary: return eval_unary(e, s);
-    case ExprKind::Binary: return eval_binary(e, s);
-    case ExprKind::If: return eval_if(e, s);
-    case ExprKind::Call: return eval_call(e, s);
-    case ExprKind::Index: return eval_index(e, s);
-    case ExprKind::Reduce: return eval_reduce(e, s);
-    case ExprKind::List: return eval_list(e, s);
-    case ExprKind::Field: fail(e.span, "'." + e.text + "': values have no members");
-    case ExprKind::Range: fail(e.span, "a range stands in 'for' and in reductions only");
+    case ExprKind::Int:
+      return static_val(e.ival);
+    case ExprKind::Float:
+      return static_val(e.fval);
+    case ExprKind::Bool:
+      return static_val(e.ival != 0);
+    case ExprKind::String:
+      return on_string ? on_string(e) : static_val(e.text);
+    case ExprKind::Name:
+      return lookup(e, s);
+    case ExprKind::Unary:
+      return eval_unary(e, s);
+    case ExprKind::Binary:
+      return eval_binary(e, s);
+    case ExprKind::If:
+      return eval_if(e, s);
+    case ExprKind::Call:
+      return eval_call(e, s);
+    case ExprKind::Index:
+      return eval_index(e, s);
+    case ExprKind::Reduce:
+      return eval_reduce(e, s);
+    case ExprKind::List:
+      return eval_list(e, s);
+    case ExprKind::Field:
+      fail(e.span, "'." + e.text + "': values have no members");
+    case ExprKind::Range:
+      fail(e.span, "a range stands in 'for' and in reductions only");
   }
   fail(e.span, "unexpected expression");
 }
@@ -219,7 +238,8 @@ Val Evaluator::eval_binary(const ast::Expr& e, Scope& s) {
   // What a key is compared with is a plain string, not another key.
   bool literal = e.args[1]->kind == ExprKind::String && (e.text == "==" || e.text == "!=");
   Arg b{literal ? static_val(e.args[1]->text) : eval(*e.args[1], s), e.args[1]->span};
-  if (a.value.kind == Vk::Static && b.value.kind == Vk::Static) return static_val(static_binary(e.text, a.value.value, b.value.value, e.span));
+  if (a.value.kind == Vk::Static && b.value.kind == Vk::Static)
+    return static_val(static_binary(e.text, a.value.value, b.value.value, e.span));
   static const std::map<std::string, std::string> names = {{"+", "add"}, {"-", "sub"}, {"*", "mul"}, {"/", "div"}};
   auto it = names.find(e.text);
   return elementwise({a, b}, e.span, it == names.end() ? "compare" : it->second,
@@ -284,7 +304,10 @@ Val Evaluator::eval_reduce(const ast::Expr& e, Scope& s) {
     if (a->type == DType::Bool) fail(e.args[i]->span, "'" + e.text + "' needs numbers, found a truth value");
     args.push_back(softmax ? to_float(a, e.args[i]->span) : promote(a));
   }
-  ir::Reduction kind = softmax ? ir::Reduction::SoftmaxSum : e.text == "sum" ? ir::Reduction::Sum : e.text == "max" ? ir::Reduction::Max : ir::Reduction::Min;
+  ir::Reduction kind = softmax           ? ir::Reduction::SoftmaxSum
+                       : e.text == "sum" ? ir::Reduction::Sum
+                       : e.text == "max" ? ir::Reduction::Max
+                                         : ir::Reduction::Min;
   ExprPtr result;
   for (size_t i = bounds.size(); i-- > 0;) {
     Bound& b = bounds[i];

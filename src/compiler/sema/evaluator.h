@@ -46,7 +46,7 @@ class Evaluator {
   Val tensor_val(int id) const;
   void check_blocks(const ir::Type& type, Span span);  // rows of a format hold whole blocks
   void tick(Span span);                                // counts work; a mistake above any sensible amount of it
-  int input(const std::string& name);  // tokens, pos, seq, rows, table: the Param, made on first use
+  int input(const std::string& name);                  // tokens, pos, seq, rows, table: the Param, made on first use
 
   // What a string in a binding stands for (config keys, tensor names); unset: itself.
   std::function<Val(const ast::Expr&)> on_string;
@@ -122,7 +122,8 @@ class Evaluator {
   void for_loop(const ast::Stmt& st, Scope& s, Frame& frame);
 
   // compute.cpp
-  int emit_compute(ir::Type type, const std::vector<int>& variables, std::vector<std::string> axes, ir::ExprPtr body, const std::string& name);
+  int emit_compute(ir::Type type, const std::vector<int>& variables, std::vector<std::string> axes, ir::ExprPtr body,
+                   const std::string& name);
   int emit_scatter(StateCell& state, std::vector<ir::Dim> dims, const std::vector<int>& variables, std::vector<std::string> axes,
                    std::vector<ir::ExprPtr> dest, ir::ExprPtr body, const std::string& name);
   std::string full_name(const std::string& base, const std::vector<int>& operands) const;

@@ -35,10 +35,14 @@ class FakeSource : public ModelSource {
 // Llama's shape in small: 2 layers, width 8, 2 heads of 4 over one key head, 10 tokens, feed-forward 12.
 inline FakeSource tiny_llama() {
   FakeSource s;
-  s.keys = {{"llama.block_count", int64_t{2}},          {"llama.embedding_length", int64_t{8}},
-            {"llama.feed_forward_length", int64_t{12}}, {"llama.attention.head_count", int64_t{2}},
-            {"llama.attention.head_count_kv", int64_t{1}}, {"llama.rope.dimension_count", int64_t{4}},
-            {"llama.attention.layer_norm_rms_epsilon", 1e-5}, {"llama.rope.freq_base", 100.0},
+  s.keys = {{"llama.block_count", int64_t{2}},
+            {"llama.embedding_length", int64_t{8}},
+            {"llama.feed_forward_length", int64_t{12}},
+            {"llama.attention.head_count", int64_t{2}},
+            {"llama.attention.head_count_kv", int64_t{1}},
+            {"llama.rope.dimension_count", int64_t{4}},
+            {"llama.attention.layer_norm_rms_epsilon", 1e-5},
+            {"llama.rope.freq_base", 100.0},
             {"llama.context_length", int64_t{64}}};
   s.add("token_embd.weight", {10, 8});
   s.add("output_norm.weight", {8});

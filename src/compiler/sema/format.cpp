@@ -16,8 +16,8 @@ using ir::ExprPtr;
 
 namespace {
 
-constexpr int64_t kMaxBlock = 4096;        // elements
-constexpr int64_t kMaxEntries = 1 << 16;   // of a field
+constexpr int64_t kMaxBlock = 4096;       // elements
+constexpr int64_t kMaxEntries = 1 << 16;  // of a field
 constexpr int kRowVariable = kFirstVariable - 1;
 
 class FormatMaker {
@@ -50,7 +50,9 @@ class FormatMaker {
  private:
   int64_t small(const ast::Expr& e, const char* what, int64_t lo, int64_t hi) {
     int64_t v = ev_.eval_int(e, scope_, what);
-    if (v < lo || v > hi) fail(e.span, std::string(what) + " lies between " + std::to_string(lo) + " and " + std::to_string(hi) + ", found " + std::to_string(v));
+    if (v < lo || v > hi)
+      fail(e.span,
+           std::string(what) + " lies between " + std::to_string(lo) + " and " + std::to_string(hi) + ", found " + std::to_string(v));
     return v;
   }
 
@@ -60,7 +62,8 @@ class FormatMaker {
 
   void bind(const std::vector<StaticValue>& params) {
     if (params.size() != decl_.generics.size())
-      fail(decl_.span, "'" + decl_.name + "' takes " + std::to_string(decl_.generics.size()) + " parameters, found " + std::to_string(params.size()));
+      fail(decl_.span,
+           "'" + decl_.name + "' takes " + std::to_string(decl_.generics.size()) + " parameters, found " + std::to_string(params.size()));
     for (size_t i = 0; i < params.size(); ++i) {
       const ast::GenericParam& g = decl_.generics[i];
       if (g.kind == "float") {
@@ -110,7 +113,8 @@ class FormatMaker {
       if (d.type.dims.size() != 2 || rows->kind != ast::ExprKind::Name || rows->text != "N")
         fail(d.type.span, "a plane has the dimensions [N, …]: one row of entries for each row of the tensor");
       Fraction n = entries(*d.type.dims[1]);
-      if (!n.has_k || n.den % n.num != 0) fail(d.type.dims[1]->span, "a plane has one entry for a whole number of elements: K, or K / group");
+      if (!n.has_k || n.den % n.num != 0)
+        fail(d.type.dims[1]->span, "a plane has one entry for a whole number of elements: K, or K / group");
       field.per = static_cast<int>(n.den / n.num);
     } else {
       if (d.type.dims.size() > 1) fail(d.type.span, "a field has at most one dimension");
@@ -142,7 +146,8 @@ class FormatMaker {
     s.names[d.derive_params[0]] = scalar_val(ir::make_index(0));
     ExprPtr e = ev_.eval_scalar(*d.derive, s);
     ir::visit(e, [&](const ir::Expr& n) {
-      if (n.kind == ir::Ek::Field && n.ival >= static_cast<int64_t>(number)) fail(d.span, "'" + d.name + "' is derived from the fields before it only");
+      if (n.kind == ir::Ek::Field && n.ival >= static_cast<int64_t>(number))
+        fail(d.span, "'" + d.name + "' is derived from the fields before it only");
     });
     return renumber_variables(convert(e, f_->fields[number].type, d.span), 1);
   }
@@ -169,7 +174,9 @@ class FormatMaker {
       for (size_t i = 0; i < f_->fields.size(); ++i) {
         const ir::FormatField& field = f_->fields[i];
         if (field.type != type || field.derive) continue;
-        if (found >= 0) fail(decl_.span, std::string("'encode absmax' needs one ") + what + ", found '" + f_->fields[static_cast<size_t>(found)].name + "' and '" + field.name + "'");
+        if (found >= 0)
+          fail(decl_.span, std::string("'encode absmax' needs one ") + what + ", found '" + f_->fields[static_cast<size_t>(found)].name +
+                               "' and '" + field.name + "'");
         found = static_cast<int>(i);
       }
       if (found < 0) fail(decl_.span, std::string("'encode absmax' needs one ") + what);
@@ -188,7 +195,8 @@ class FormatMaker {
 
 }  // namespace
 
-ir::FormatRef elaborate_format(const Library& lib, const ast::FormatDecl& decl, const std::vector<StaticValue>& params, const std::string& name) {
+ir::FormatRef elaborate_format(const Library& lib, const ast::FormatDecl& decl, const std::vector<StaticValue>& params,
+                               const std::string& name) {
   FormatMaker maker(lib, decl);
   auto f = maker.make(params, name);
   if (!stored_scalar(*f)) formats::classify(*f);
@@ -199,7 +207,8 @@ std::optional<DType> stored_scalar(const ir::FormatType& f) {
   if (f.row_planes || f.block != 1 || f.fields.size() != 1 || f.fields[0].count != 1) return std::nullopt;
   const ir::Expr* e = f.value.get();
   if (e->kind == ir::Ek::Cast) e = e->args[0].get();
-  bool bare = e->kind == ir::Ek::Field && (f.fields[0].type == DType::F32 || f.fields[0].type == DType::F16 || f.fields[0].type == DType::BF16);
+  bool bare =
+      e->kind == ir::Ek::Field && (f.fields[0].type == DType::F32 || f.fields[0].type == DType::F16 || f.fields[0].type == DType::BF16);
   return bare ? std::optional<DType>(f.fields[0].type) : std::nullopt;
 }
 

@@ -21,14 +21,22 @@ struct Range {
 
 Range whole(DType t) {
   switch (t) {
-    case DType::Bool: return {0, 1};
-    case DType::I8: return {INT8_MIN, INT8_MAX};
-    case DType::U8: return {0, UINT8_MAX};
-    case DType::I16: return {INT16_MIN, INT16_MAX};
-    case DType::U16: return {0, UINT16_MAX};
-    case DType::U32: return {0, UINT32_MAX};
-    case DType::I32: return {INT32_MIN, INT32_MAX};
-    default: return {INT64_MIN / 4, INT64_MAX / 4};
+    case DType::Bool:
+      return {0, 1};
+    case DType::I8:
+      return {INT8_MIN, INT8_MAX};
+    case DType::U8:
+      return {0, UINT8_MAX};
+    case DType::I16:
+      return {INT16_MIN, INT16_MAX};
+    case DType::U16:
+      return {0, UINT16_MAX};
+    case DType::U32:
+      return {0, UINT32_MAX};
+    case DType::I32:
+      return {INT32_MIN, INT32_MAX};
+    default:
+      return {INT64_MIN / 4, INT64_MAX / 4};
   }
 }
 
@@ -60,7 +68,8 @@ class Checker {
     std::vector<Range> a;
     for (const ExprPtr& arg : e.args) a.push_back(check(arg));
     switch (e.kind) {
-      case Ek::Int: return {e.ival, e.ival};
+      case Ek::Int:
+        return {e.ival, e.ival};
       case Ek::Index: {
         auto it = index_.find(e.ival);
         return it == index_.end() ? whole(DType::I32) : it->second;
@@ -77,9 +86,12 @@ class Checker {
         auto [lo, hi] = std::minmax_element(e.table->begin(), e.table->end());
         return is_float(e.type) ? whole(e.type) : Range{static_cast<int64_t>(*lo), static_cast<int64_t>(*hi)};
       }
-      case Ek::Cast: return is_float(e.args[0]->type) || is_float(e.type) ? whole(e.type) : fit(a[0].lo, a[0].hi, e.type);
-      case Ek::Op: return is_float(e.type) ? whole(e.type) : op(e, a);
-      default: return whole(e.type);
+      case Ek::Cast:
+        return is_float(e.args[0]->type) || is_float(e.type) ? whole(e.type) : fit(a[0].lo, a[0].hi, e.type);
+      case Ek::Op:
+        return is_float(e.type) ? whole(e.type) : op(e, a);
+      default:
+        return whole(e.type);
     }
   }
 
@@ -89,9 +101,12 @@ class Checker {
       return fit(*std::min_element(v, v + 4), *std::max_element(v, v + 4), e.type);
     };
     switch (e.op) {
-      case Op::Add: return corners([](__int128 x, __int128 y) { return x + y; });
-      case Op::Sub: return corners([](__int128 x, __int128 y) { return x - y; });
-      case Op::Mul: return corners([](__int128 x, __int128 y) { return x * y; });
+      case Op::Add:
+        return corners([](__int128 x, __int128 y) { return x + y; });
+      case Op::Sub:
+        return corners([](__int128 x, __int128 y) { return x - y; });
+      case Op::Mul:
+        return corners([](__int128 x, __int128 y) { return x * y; });
       case Op::Div:
         if (a[1].lo > 0 && a[0].lo >= 0) return corners([](__int128 x, __int128 y) { return x / y; });
         break;
@@ -115,10 +130,14 @@ class Checker {
           return {0, mask - 1};
         }
         break;
-      case Op::Min: return {std::min(a[0].lo, a[1].lo), std::min(a[0].hi, a[1].hi)};
-      case Op::Max: return {std::max(a[0].lo, a[1].lo), std::max(a[0].hi, a[1].hi)};
-      case Op::Select: return {std::min(a[1].lo, a[2].lo), std::max(a[1].hi, a[2].hi)};
-      default: break;
+      case Op::Min:
+        return {std::min(a[0].lo, a[1].lo), std::min(a[0].hi, a[1].hi)};
+      case Op::Max:
+        return {std::max(a[0].lo, a[1].lo), std::max(a[0].hi, a[1].hi)};
+      case Op::Select:
+        return {std::min(a[1].lo, a[2].lo), std::max(a[1].hi, a[2].hi)};
+      default:
+        break;
     }
     return whole(e.type);
   }
@@ -153,7 +172,8 @@ void check_format(const ir::FormatType& f, const ast::FormatDecl& decl) {
     constexpr int64_t kMaxWork = 4'000'000;  // nodes times elements: a thousand times the largest format known
     int64_t nodes = 0;
     ir::visit(rule, [&](const ir::Expr&) { ++nodes; });
-    if (nodes * row > kMaxWork) fail(span, "this rule is too large: " + std::to_string(nodes) + " operations for each of " + std::to_string(row) + " elements");
+    if (nodes * row > kMaxWork)
+      fail(span, "this rule is too large: " + std::to_string(nodes) + " operations for each of " + std::to_string(row) + " elements");
   };
   bound(f.value, decl.value->span);
   for (size_t i = 0; i < f.fields.size(); ++i)

@@ -104,7 +104,8 @@ TEST(Format, PlainScalars) {
   auto none = lib.format("f16");
   ASSERT_TRUE(none.ok());
   EXPECT_EQ(*none, nullptr);
-  auto f16 = lib.element_by_gguf_type(1), f32 = lib.element_by_gguf_type(0), q8 = lib.element_by_gguf_type(8), no = lib.element_by_gguf_type(999);
+  auto f16 = lib.element_by_gguf_type(1), f32 = lib.element_by_gguf_type(0), q8 = lib.element_by_gguf_type(8),
+       no = lib.element_by_gguf_type(999);
   ASSERT_TRUE(f16.ok() && f32.ok() && q8.ok() && no.ok());
   EXPECT_EQ((*f16)->scalar, DType::F16);
   EXPECT_EQ((*f16)->format, nullptr);
@@ -138,11 +139,13 @@ TEST(Format, Refused) {
   EXPECT_HAS(error_of("format f { block [4] { q: u8 }\n value(k) = q + d }"), "f.lum:2:17: error: unknown name 'd'\n");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q }"), "has several entries: index it");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q[k] / 0 }"), "division by zero");
-  EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n let a(x) = b(x)\n let b(x) = a(x)\n value(k) = a(k) }"), "There is no recursion");
+  EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n let a(x) = b(x)\n let b(x) = a(x)\n value(k) = a(k) }"),
+             "There is no recursion");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4]  d: f16 }\n value(k) = q[d] }"), "an index is an integer, found a float");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n value(k) = q[k] < 3 }"), "found a truth value");
   EXPECT_HAS(error_of("format f { block [4] { q: u8[4] }\n table t: i8 = [200]\n value(k) = t[0] }"), "does not fit i8");
-  EXPECT_HAS(error_of("format f { planes { q: i8[N, K]  p: i8[N, K] }\n value(k) = q[k]\n encode absmax }"), "needs one field of i8 codes, found 'q' and 'p'");
+  EXPECT_HAS(error_of("format f { planes { q: i8[N, K]  p: i8[N, K] }\n value(k) = q[k]\n encode absmax }"),
+             "needs one field of i8 codes, found 'q' and 'p'");
   EXPECT_HAS(error_of("format f { block [2] { q: f[2] }\n value(k) = q[k] }"), "the format 'f' is made of itself");
   EXPECT_HAS(error_of("format f { block [2] { q: i8[2] }\n value(k) = q[k] }", "g"), "unknown format 'g'");
 }

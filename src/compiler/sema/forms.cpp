@@ -72,11 +72,12 @@ Val Evaluator::form_append(const ast::Expr& e, Scope& s) {
   for (size_t d = 1; d < rank; ++d)
     if (d + 2 != rank) dims.push_back(state.type.dims[d]);
   ir::Type expected{DType::F32, nullptr, dims};
-  if (x.kind != Vk::Tensor || x.type.dims != dims) fail(e.args[2]->span, "'append' to " + state.state->name + ": expected " + to_string(expected) + ", found " + describe(x));
+  if (x.kind != Vk::Tensor || x.type.dims != dims)
+    fail(e.args[2]->span, "'append' to " + state.state->name + ": expected " + to_string(expected) + ", found " + describe(x));
   int table = input("table"), pos = input("pos"), seq = input("seq");
   ExprPtr t = ir::make_index(0), position = ir::make_load(pos, DType::I32, {t}), page_tokens = ir::make_int(kPageTokens);
-  std::vector<ExprPtr> dest = {ir::make_load(
-      table, DType::I32, {ir::make_load(seq, DType::I32, {t}), ir::make_op(ir::Op::Div, {position, page_tokens})})};
+  std::vector<ExprPtr> dest = {
+      ir::make_load(table, DType::I32, {ir::make_load(seq, DType::I32, {t}), ir::make_op(ir::Op::Div, {position, page_tokens})})};
   std::vector<int> variables = {0};
   for (size_t d = 1; d < dims.size(); ++d) {
     if (d + 1 == dims.size()) dest.push_back(ir::make_op(ir::Op::Mod, {position, page_tokens}));
@@ -111,14 +112,17 @@ Val Evaluator::form_reshape(const ast::Expr& e, Scope& s) {
   auto content = [&](const std::vector<ir::Dim>& from) {
     std::pair<int64_t, std::vector<std::string>> r{1, {}};
     for (const ir::Dim& d : from) {
-      if (!d.is_const()) r.second.push_back(d.symbol);
-      else if (__builtin_mul_overflow(r.first, d.value, &r.first)) fail(e.args[2]->span, "these dimensions do not fit 64 bits");
+      if (!d.is_const())
+        r.second.push_back(d.symbol);
+      else if (__builtin_mul_overflow(r.first, d.value, &r.first))
+        fail(e.args[2]->span, "these dimensions do not fit 64 bits");
     }
     std::sort(r.second.begin(), r.second.end());
     return r;
   };
   if (content(dims) != content(x.type.dims))
-    fail(e.args[2]->span, "'reshape' keeps the number of elements: " + to_string(x.type) + " cannot become " + to_string(ir::Type{x.type.scalar, x.type.format, dims}));
+    fail(e.args[2]->span, "'reshape' keeps the number of elements: " + to_string(x.type) + " cannot become " +
+                              to_string(ir::Type{x.type.scalar, x.type.format, dims}));
   int id = materialise(x, "");
   if (x.type.format && (dims.empty() || dims.back() != x.type.dims.back()))
     fail(e.span, "'reshape' keeps the innermost axis of a quantised tensor, " + to_string(x.type));
@@ -147,8 +151,10 @@ ir::Type Evaluator::eval_element(const ast::TypeExpr& t, Scope& s) {
   if (!t.args.empty()) name += ">";
   auto format = lib_.format(name);
   if (!format) fail(t.span, format.error().message);
-  if (*format && !stored_scalar(**format)) type.format = *format;
-  else if (*format) type.scalar = *stored_scalar(**format);
+  if (*format && !stored_scalar(**format))
+    type.format = *format;
+  else if (*format)
+    type.scalar = *stored_scalar(**format);
   return type;
 }
 
@@ -159,7 +165,8 @@ ir::Type Evaluator::paged_type(const ast::TypeExpr& t, Scope& s) {
   for (size_t i = 0; i < t.dims.size(); ++i) {
     if (i + 1 == t.dims.size()) type.dims.push_back(ir::Dim(kPageTokens));
     type.dims.push_back(eval_dim(*t.dims[i], s));
-    if (!type.dims.back().is_const()) fail(t.dims[i]->span, "a paged state's dimensions are constants: give '" + type.dims.back().symbol + "' a value");
+    if (!type.dims.back().is_const())
+      fail(t.dims[i]->span, "a paged state's dimensions are constants: give '" + type.dims.back().symbol + "' a value");
   }
   return type;
 }

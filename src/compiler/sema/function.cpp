@@ -24,7 +24,8 @@ class FunctionMaker {
       if (p.type && p.type->has_dims)
         for (const ast::ExprPtr& d : p.type->dims) dimension(*d);
     for (const auto& [name, value] : bind_)
-      if (!used_.count(name)) throw Error{"'" + decl_.name + "' has no parameter '" + name + "'" + did_you_mean(name, {used_.begin(), used_.end()}), true};
+      if (!used_.count(name))
+        throw Error{"'" + decl_.name + "' has no parameter '" + name + "'" + did_you_mean(name, {used_.begin(), used_.end()}), true};
     for (const ast::Param& p : decl_.params) tensor(p);
     Evaluator::Frame frame;
     frame.name = decl_.name;
@@ -51,9 +52,12 @@ class FunctionMaker {
 
   void generic(const ast::GenericParam& g) {
     const StaticValue* v = bound(g.name);
-    if (!v) throw Error{"'" + decl_.name + "' needs a value for " + (g.kind == "format" ? "the format parameter " : "") + "'" + g.name + "'", true};
+    if (!v)
+      throw Error{"'" + decl_.name + "' needs a value for " + (g.kind == "format" ? "the format parameter " : "") + "'" + g.name + "'",
+                  true};
     if (g.kind != "format" && g.kind != "float") {
-      if (!std::holds_alternative<int64_t>(*v)) throw Error{"'" + g.name + "' of '" + decl_.name + "' is an integer, found " + describe(*v), true};
+      if (!std::holds_alternative<int64_t>(*v))
+        throw Error{"'" + g.name + "' of '" + decl_.name + "' is an integer, found " + describe(*v), true};
       scope_.names[g.name] = static_val(*v);
       return;
     }
@@ -81,7 +85,8 @@ class FunctionMaker {
     StaticValue value = *v;
     if (p.type->name == "float" && std::holds_alternative<int64_t>(value)) value = static_cast<double>(std::get<int64_t>(value));
     size_t want = p.type->name == "int" ? 0 : p.type->name == "float" ? 1 : p.type->name == "bool" ? 2 : 3;
-    if (value.index() != want) throw Error{"'" + p.name + "' of '" + decl_.name + "': expected " + p.type->name + ", found " + describe(value), true};
+    if (value.index() != want)
+      throw Error{"'" + p.name + "' of '" + decl_.name + "': expected " + p.type->name + ", found " + describe(value), true};
     scope_.names[p.name] = static_val(value);
   }
 

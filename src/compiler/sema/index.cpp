@@ -23,7 +23,8 @@ void Evaluator::note_extent(const ExprPtr& index, const ir::Dim& extent, const s
   if (!v.extent) {
     v.extent = extent, v.found_in = tensor;
   } else if (*v.extent != extent) {
-    fail(span, "the index '" + v.name + "' runs over " + to_string(*v.extent) + " in " + v.found_in + " and over " + to_string(extent) + " in " + tensor);
+    fail(span, "the index '" + v.name + "' runs over " + to_string(*v.extent) + " in " + v.found_in + " and over " + to_string(extent) +
+                   " in " + tensor);
   }
 }
 
@@ -53,11 +54,13 @@ Val Evaluator::eval_index(const ast::Expr& e, Scope& s) {
   std::vector<Arg> at = eval_args(e, s);
   if (base.kind == Vk::Family) {
     size_t arity = base.family->arity;
-    if (at.size() < arity) fail(e.span, describe(base) + ", takes " + std::to_string(arity) + " indices, found " + std::to_string(at.size()));
+    if (at.size() < arity)
+      fail(e.span, describe(base) + ", takes " + std::to_string(arity) + " indices, found " + std::to_string(at.size()));
     std::vector<int64_t> tuple;
     for (size_t i = 0; i < arity; ++i) {
       auto* n = at[i].value.kind == Vk::Static ? std::get_if<int64_t>(&at[i].value.value) : nullptr;
-      if (!n) fail(at[i].span, "'" + base.family->name + "' takes an integer known when the model is built, found " + describe(at[i].value));
+      if (!n)
+        fail(at[i].span, "'" + base.family->name + "' takes an integer known when the model is built, found " + describe(at[i].value));
       tuple.push_back(*n);
     }
     base = base.family->get(tuple, e.span);
@@ -65,10 +68,14 @@ Val Evaluator::eval_index(const ast::Expr& e, Scope& s) {
     if (at.empty()) return base;
   }
   switch (base.kind) {
-    case Vk::Static: return index_static(base, at, e.span);
-    case Vk::Field: return index_field(base, at, e.span);
-    case Vk::Tensor: return index_tensor(base, at, e.span);
-    case Vk::Paged: return index_paged(base, at, e.span);
+    case Vk::Static:
+      return index_static(base, at, e.span);
+    case Vk::Field:
+      return index_field(base, at, e.span);
+    case Vk::Tensor:
+      return index_tensor(base, at, e.span);
+    case Vk::Paged:
+      return index_paged(base, at, e.span);
     case Vk::Table: {
       if (at.size() != 1) fail(e.span, "a table takes one index, found " + std::to_string(at.size()));
       ExprPtr i = to_index(as_scalar(at[0].value, at[0].span), at[0].span);
@@ -76,8 +83,10 @@ Val Evaluator::eval_index(const ast::Expr& e, Scope& s) {
         fail(at[0].span, "this table has " + std::to_string(base.table->size()) + " entries, the index is " + std::to_string(i->ival));
       return scalar_val(ir::make_table(base.table, base.type.scalar, i));
     }
-    case Vk::Macro: fail(e.span, describe(base) + " is called with parentheses");
-    default: fail(e.args[0]->span, describe(base) + " has no elements");
+    case Vk::Macro:
+      fail(e.span, describe(base) + " is called with parentheses");
+    default:
+      fail(e.args[0]->span, describe(base) + " has no elements");
   }
 }
 
@@ -110,9 +119,11 @@ Val Evaluator::index_field(const Val& base, const std::vector<Arg>& all, Span sp
 
 Val Evaluator::index_tensor(const Val& base, const std::vector<Arg>& at, Span span) {
   std::string name = base.id >= 0 && !fn_->values[static_cast<size_t>(base.id)].name.empty()
-                         ? "'" + fn_->values[static_cast<size_t>(base.id)].name + "'" : "a tensor";
+                         ? "'" + fn_->values[static_cast<size_t>(base.id)].name + "'"
+                         : "a tensor";
   if (static_cast<int>(at.size()) != base.type.rank())
-    fail(span, name + " is " + to_string(base.type) + " and takes " + std::to_string(base.type.rank()) + " indices, found " + std::to_string(at.size()));
+    fail(span, name + " is " + to_string(base.type) + " and takes " + std::to_string(base.type.rank()) + " indices, found " +
+                   std::to_string(at.size()));
   std::vector<ExprPtr> index;
   for (size_t d = 0; d < at.size(); ++d) {
     index.push_back(to_index(as_scalar(at[d].value, at[d].span), at[d].span));
@@ -133,7 +144,8 @@ Val Evaluator::index_tensor(const Val& base, const std::vector<Arg>& at, Span sp
 Val Evaluator::index_paged(const Val& base, const std::vector<Arg>& at, Span span) {
   size_t rank = static_cast<size_t>(base.type.rank());  // [P, …, kPageTokens, last] is indexed [s, j, …, last]
   if (at.size() != rank)
-    fail(span, describe(base) + " takes a sequence, a position and " + std::to_string(rank - 2) + " more indices, found " + std::to_string(at.size()));
+    fail(span, describe(base) + " takes a sequence, a position and " + std::to_string(rank - 2) + " more indices, found " +
+                   std::to_string(at.size()));
   std::vector<ExprPtr> index;
   for (const Arg& a : at) index.push_back(to_index(as_scalar(a.value, a.span), a.span));
   note_extent(index[0], ir::Dim("S"), base.state->name, at[0].span);

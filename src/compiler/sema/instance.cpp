@@ -71,7 +71,8 @@ void Instance::bind_inputs() {
     declare(name, model_.span, f);
   }
   for (const char* symbol : {"T", "R", "S", "B"}) {
-    if (scope_.names.count(symbol)) fail(model_.span, std::string("the name '") + symbol + "' stands for a run-time extent (T tokens, R rows, S sequences, B pages)");
+    if (scope_.names.count(symbol))
+      fail(model_.span, std::string("the name '") + symbol + "' stands for a run-time extent (T tokens, R rows, S sequences, B pages)");
     scope_.names[symbol] = scalar_val(ir::make_extent(symbol));
   }
 }

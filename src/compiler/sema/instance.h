@@ -24,7 +24,7 @@ class Instance {
  private:
   struct Slot {  // a weight for one tuple of indices
     bool absent = false;
-    int param = -1;             // value id, once used
+    int param = -1;  // value id, once used
     const Slot* alias = nullptr;
     Weight weight;
     Span span;
@@ -55,6 +55,8 @@ class Instance {
   Slot bind_weight(const ast::Binding& b, const std::string& param, Scope& s);
   Made weight_expr(const ast::Expr& e, Scope& s, bool sourced);
   Made weight_call(const ast::Expr& e, Scope& s, bool sourced);
+  Made weight_concat(const ast::Expr& e, Scope& s, bool sourced);
+  Made weight_reshape(const ast::Expr& e, Made of, Scope& s);
   Made weight_arith(const ast::Expr& e, Scope& s, bool sourced);
   Made file_tensor(const std::string& name);
   void check_weight(const ast::Binding& b, const std::string& param, Made& made, Scope& s);

@@ -29,7 +29,8 @@ template <class T>
 void find_twice(const std::vector<T>& declarations, const char* kind, std::vector<Diag>& errors) {
   std::set<std::string> seen;
   for (const T& d : declarations)
-    if (!seen.insert(d.name).second) errors.push_back({d.span, std::string("the ") + kind + " '" + d.name + "' is declared twice in this file", ""});
+    if (!seen.insert(d.name).second)
+      errors.push_back({d.span, std::string("the ") + kind + " '" + d.name + "' is declared twice in this file", ""});
 }
 
 }  // namespace
@@ -102,8 +103,10 @@ std::optional<FormatName> split_name(const std::string& text) {
     int64_t number = 0;
     auto [end, ec] = std::from_chars(item.data(), item.data() + item.size(), number);
     if (item.empty()) return std::nullopt;
-    if (ec == std::errc() && end == item.data() + item.size()) out.params.push_back(number);
-    else out.params.push_back(item);
+    if (ec == std::errc() && end == item.data() + item.size())
+      out.params.push_back(number);
+    else
+      out.params.push_back(item);
   }
   return out;
 }

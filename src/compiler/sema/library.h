@@ -1,5 +1,6 @@
 // Library: every .lum declaration at hand, by name: the embedded standard ones and the user's. A user's declaration replaces a
-// standard one of the same name. Const methods fill a cache: one thread at a time. Elaborates formats into ir::FormatType and functions into ir::Function.
+// standard one of the same name. Const methods fill a cache: one thread at a time. Elaborates formats into ir::FormatType and functions
+// into ir::Function.
 #pragma once
 #include <map>
 #include <memory>
@@ -33,13 +34,13 @@ class Library {
   // "name", "name<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
   // one), wrong parameters, a declaration that does not elaborate (rendered diagnostics). Scalar types have no FormatType: null.
   Result<ir::FormatRef> format(const std::string& name) const;
-  ir::FormatRef format_by_gguf_type(int type) const;   // null: none declares it, or it is a plain scalar
+  ir::FormatRef format_by_gguf_type(int type) const;  // null: none declares it, or it is a plain scalar
   // The element type (no dims) that a GGUF tensor type stands for: a plain scalar (f32, f16, bf16) or a format. nullopt: no format
   // declares it. Error: the declaration does not elaborate.
   Result<std::optional<ir::Type>> element_by_gguf_type(int type) const;
   std::vector<std::string> format_names() const;
   const ast::ModelDecl* model_for(const std::string& source, const std::string& arch) const;  // ("gguf", "llama"); null: none
-  const ast::ModelDecl* model(const std::string& name) const;  // null: none
+  const ast::ModelDecl* model(const std::string& name) const;                                 // null: none
   std::vector<std::string> model_names() const;
   const ast::FnDecl* function(const std::string& name) const;
   const ast::FormatDecl* format_decl(const std::string& name) const;

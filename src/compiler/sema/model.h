@@ -33,7 +33,7 @@ struct WeightExpr {
     Concat,    // args stacked along the rows; equal formats
     AddConst,  // args[0] + value, unquantised only
     MulConst,
-    Reshape,   // args[0] with dims of the weight's type
+    Reshape,  // args[0] with dims of the weight's type
   } kind = Tensor;
   std::string name;
   int64_t heads = 0, rotated = 0, lo = 0, hi = 0;
@@ -41,27 +41,27 @@ struct WeightExpr {
   std::vector<WeightExpr> args;
 };
 struct Weight {
-  std::string param;   // name of the IR param: "embed", "wq[3]"
-  ir::Type type;       // as in the IR; a bare [N, K] takes the file's own type; f32[D] asks for conversion at load
+  std::string param;  // name of the IR param: "embed", "wq[3]"
+  ir::Type type;      // as in the IR; a bare [N, K] takes the file's own type; f32[D] asks for conversion at load
   WeightExpr from;
 };
 struct State {
-  std::string param;   // "k[3]"
-  ir::Type type;       // paged: f16[P, G, kPageTokens, C], P symbolic
+  std::string param;  // "k[3]"
+  ir::Type type;      // paged: f16[P, G, kPageTokens, C], P symbolic
 };
 
 // Tokens in one page of a paged state.
 inline constexpr int64_t kPageTokens = 32;
 
 struct ModelInstance {
-  std::string name;                          // of the declaration
-  ir::Function forward;                      // params: the inputs it uses (tokens i32[T], pos i32[T], seq i32[T], rows i32[R],
-                                             // table i32[S, B]: block table), weights, states; result: logits f32[R, V]
-  std::vector<int> residuals;                // values marked by residual(x): 0 the embedding, l + 1 after layer l
+  std::string name;            // of the declaration
+  ir::Function forward;        // params: the inputs it uses (tokens i32[T], pos i32[T], seq i32[T], rows i32[R],
+                               // table i32[S, B]: block table), weights, states; result: logits f32[R, V]
+  std::vector<int> residuals;  // values marked by residual(x): 0 the embedding, l + 1 after layer l
   std::map<std::string, StaticValue> config;
   std::vector<Weight> weights;
   std::vector<State> states;
-  std::vector<std::string> unused_tensors;   // filled by the engine
+  std::vector<std::string> unused_tensors;  // filled by the engine
 };
 
 // Errors: missing key or tensor, wrong shape: one line that names the file, the key or tensor, what was expected and found;

@@ -95,31 +95,38 @@ TEST(Model, ConvertsNormsAndKeepsFormats) {
   ASSERT_TRUE(m.ok()) << m.error().message;
   EXPECT_EQ(ir::verify(m->forward), "");
   for (const Weight& w : m->weights) {
-    if (w.param == "wv[0]") { EXPECT_EQ(to_string(w.type), "q8_0[16, 32]"); }
-    if (w.param == "w_down[0]") { EXPECT_EQ(to_string(w.type), "f16[32, 12]"); }
-    if (w.param == "ffn_norm[0]") { EXPECT_EQ(to_string(w.type), "f32[32]"); }
+    if (w.param == "wv[0]") {
+      EXPECT_EQ(to_string(w.type), "q8_0[16, 32]");
+    }
+    if (w.param == "w_down[0]") {
+      EXPECT_EQ(to_string(w.type), "f16[32, 12]");
+    }
+    if (w.param == "ffn_norm[0]") {
+      EXPECT_EQ(to_string(w.type), "f32[32]");
+    }
   }
 }
 
 TEST(Model, MissingThings) {
   FakeSource s = tiny_llama();
   s.keys.erase("llama.block_count");
-  EXPECT_EQ(llama(s).error().message,
-            "fake.gguf: found no 'llama.block_count', which gives 'layers' of the model 'llama' (expected int)");
+  EXPECT_EQ(llama(s).error().message, "fake.gguf: found no 'llama.block_count', which gives 'layers' of the model 'llama' (expected int)");
   s = tiny_llama();
   s.keys["llama.block_count"] = std::string("two");
   EXPECT_EQ(llama(s).error().message, "fake.gguf: 'layers' of the model 'llama': expected int, found a string (\"two\")");
   s = tiny_llama();
   s.tensors.erase("blk.1.ffn_up.weight");
-  EXPECT_EQ(llama(s).error().message, "fake.gguf: found no tensor 'blk.1.ffn_up.weight', which gives the weight 'w_up[1]' of the model 'llama'");
+  EXPECT_EQ(llama(s).error().message,
+            "fake.gguf: found no tensor 'blk.1.ffn_up.weight', which gives the weight 'w_up[1]' of the model 'llama'");
   s = tiny_llama();
   s.add("blk.0.ffn_up.weight", {12, 9});
   EXPECT_EQ(llama(s).error().message,
             "fake.gguf: the weight 'w_up[0]' of the model 'llama': expected [12, 8], found f32[12, 9] in the tensor 'blk.0.ffn_up.weight'");
   s = tiny_llama();
   s.add("blk.0.ffn_norm.weight", {9}, DType::F16);
-  EXPECT_EQ(llama(s).error().message,
-            "fake.gguf: the weight 'ffn_norm[0]' of the model 'llama': expected f32[8], found f16[9] in the tensor 'blk.0.ffn_norm.weight'");
+  EXPECT_EQ(
+      llama(s).error().message,
+      "fake.gguf: the weight 'ffn_norm[0]' of the model 'llama': expected f32[8], found f16[9] in the tensor 'blk.0.ffn_norm.weight'");
   s = tiny_llama();
   s.keys["llama.attention.head_count"] = int64_t{0};
   std::string zero = llama(s).error().message;
@@ -131,7 +138,11 @@ const char* kHead = "model m {\n  arch gguf \"m\"\n";
 
 TEST(Model, Configuration) {
   FakeSource s;
-  s.keys = {{"list", std::vector<int64_t>{4, 5, 6}}, {"same", std::vector<int64_t>{7, 7}}, {"name", std::string("yarn")}, {"flag", true}, {"one", 1.0}};
+  s.keys = {{"list", std::vector<int64_t>{4, 5, 6}},
+            {"same", std::vector<int64_t>{7, 7}},
+            {"name", std::string("yarn")},
+            {"flag", true},
+            {"one", 1.0}};
   s.add("w", {3, 8});
   std::string text = std::string(kHead) + R"(
   config {
@@ -213,9 +224,11 @@ TEST(Model, MistakesInTheDeclaration) {
   EXPECT_NE(with(weights + "  forward { x = linear(w, v)\n return x }").find("unknown name 'v'"), std::string::npos);
   EXPECT_NE(with(weights + "  forward { return w }").find("the forward pass returns logits f32[R, V], found f32[4, 8]"), std::string::npos);
   EXPECT_NE(with(weights + "  forward { w = w + 1.0\n return w }").find("'w' is taken"), std::string::npos);
-  EXPECT_NE(with(weights + "  forward { x = select_rows(w, rows)\n return rms_norm(x, w, 0.1) }").find("'w' of 'rms_norm': expected f32[8], found f32[4, 8]"),
+  EXPECT_NE(with(weights + "  forward { x = select_rows(w, rows)\n return rms_norm(x, w, 0.1) }")
+                .find("'w' of 'rms_norm': expected f32[8], found f32[4, 8]"),
             std::string::npos);
-  EXPECT_NE(with("  weights { w: f32[4, 8] = hf \"w\" }\n  forward { return w }").find("'w' has no alternative for a file of kind 'gguf'"), std::string::npos);
+  EXPECT_NE(with("  weights { w: f32[4, 8] = hf \"w\" }\n  forward { return w }").find("'w' has no alternative for a file of kind 'gguf'"),
+            std::string::npos);
   // Two mistakes, both reported; what depends on them is not.
   std::string two = with(weights + "  forward { a = nothing1\n b = nothing2\n c = a + b\n return c }");
   EXPECT_NE(two.find("nothing1"), std::string::npos);
@@ -224,7 +237,8 @@ TEST(Model, MistakesInTheDeclaration) {
   // A mistake in a loop is reported once.
   std::string loop = with(weights + "  forward { x = w\n for l in 0..3 { x = x + nowhere }\n return x }");
   EXPECT_EQ(loop.find("nowhere"), loop.rfind("unknown name 'nowhere'") + 14) << loop;
-  EXPECT_NE(with(weights + "  forward { for l in 0..100000000000 { let y = 1 }\n return w }").find("'for' runs at most 65536 times"), std::string::npos);
+  EXPECT_NE(with(weights + "  forward { for l in 0..100000000000 { let y = 1 }\n return w }").find("'for' runs at most 65536 times"),
+            std::string::npos);
 }
 
 }  // namespace

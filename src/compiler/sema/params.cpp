@@ -12,7 +12,8 @@ void params_first(ir::Function& f, std::vector<int>& residuals) {
   };
   std::vector<int> order(f.values.size());
   for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int>(i);
-  std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return group(f.values[static_cast<size_t>(a)]) < group(f.values[static_cast<size_t>(b)]); });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int a, int b) { return group(f.values[static_cast<size_t>(a)]) < group(f.values[static_cast<size_t>(b)]); });
   std::vector<int> now(order.size());
   std::vector<ir::Value> values;
   for (size_t i = 0; i < order.size(); ++i) {

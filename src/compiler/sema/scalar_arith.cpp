@@ -43,14 +43,14 @@ void unify(ExprPtr& a, ExprPtr& b, Span span) {
 }
 
 const std::map<std::string, Op>& float_functions() {
-  static const std::map<std::string, Op> table = {{"sqrt", Op::Sqrt}, {"rsqrt", Op::Rsqrt}, {"exp", Op::Exp},     {"log", Op::Log},
-                                                  {"sin", Op::Sin},   {"cos", Op::Cos},     {"tanh", Op::Tanh},   {"erf", Op::Erf},
+  static const std::map<std::string, Op> table = {{"sqrt", Op::Sqrt},   {"rsqrt", Op::Rsqrt}, {"exp", Op::Exp},   {"log", Op::Log},
+                                                  {"sin", Op::Sin},     {"cos", Op::Cos},     {"tanh", Op::Tanh}, {"erf", Op::Erf},
                                                   {"floor", Op::Floor}, {"round", Op::Round}};
   return table;
 }
 const std::map<std::string, DType>& casts() {
-  static const std::map<std::string, DType> table = {{"i8", DType::I8},   {"u8", DType::U8},   {"i16", DType::I16}, {"u16", DType::U16},
-                                                     {"i32", DType::I32}, {"u32", DType::U32}, {"f32", DType::F32}, {"f16", DType::F16},
+  static const std::map<std::string, DType> table = {{"i8", DType::I8},     {"u8", DType::U8},   {"i16", DType::I16},  {"u16", DType::U16},
+                                                     {"i32", DType::I32},   {"u32", DType::U32}, {"f32", DType::F32},  {"f16", DType::F16},
                                                      {"bf16", DType::BF16}, {"int", DType::I32}, {"float", DType::F32}};
   return table;
 }
@@ -65,7 +65,8 @@ const std::map<std::string, BitsAs>& bit_casts() {
 
 void want(const std::string& name, size_t found, size_t expected, Span span) {
   if (found != expected)
-    fail(span, "'" + name + "' takes " + std::to_string(expected) + (expected == 1 ? " argument" : " arguments") + ", found " + std::to_string(found));
+    fail(span, "'" + name + "' takes " + std::to_string(expected) + (expected == 1 ? " argument" : " arguments") + ", found " +
+                   std::to_string(found));
 }
 
 }  // namespace
@@ -82,9 +83,16 @@ ExprPtr to_expr(const StaticValue& v, Span span) {
 
 ExprPtr promote(const ExprPtr& e) {
   switch (e->type) {
-    case DType::I8: case DType::U8: case DType::I16: case DType::U16: return ir::make_cast(e, DType::I32);
-    case DType::F16: case DType::BF16: return ir::make_cast(e, DType::F32);
-    default: return e;
+    case DType::I8:
+    case DType::U8:
+    case DType::I16:
+    case DType::U16:
+      return ir::make_cast(e, DType::I32);
+    case DType::F16:
+    case DType::BF16:
+      return ir::make_cast(e, DType::F32);
+    default:
+      return e;
   }
 }
 
@@ -195,7 +203,8 @@ ExprPtr scalar_call(const std::string& name, const std::vector<ExprPtr>& args, S
   }
   if (name == "bits") {  // bits [lo, lo + n)
     want(name, args.size(), 3, span);
-    if (args[2]->kind != ir::Ek::Int || args[2]->ival < 1 || args[2]->ival > 31) fail(span, "the width given to 'bits' is a constant between 1 and 31");
+    if (args[2]->kind != ir::Ek::Int || args[2]->ival < 1 || args[2]->ival > 31)
+      fail(span, "the width given to 'bits' is a constant between 1 and 31");
     ExprPtr mask = ir::make_int((int64_t{1} << args[2]->ival) - 1);
     return scalar_binary("&", scalar_binary(">>", args[0], args[1], span), mask, span);
   }

@@ -11,7 +11,7 @@ using ir::ExprPtr;
 namespace {
 constexpr size_t kMaxErrors = 20;
 constexpr int64_t kMaxIterations = 1 << 16;
-}
+}  // namespace
 
 void Evaluator::run(const std::vector<ast::Stmt>& body, Scope& s, Frame& frame, bool last) {
   for (size_t i = 0; i < body.size() && !frame.returned; ++i) {
@@ -86,7 +86,8 @@ void Evaluator::statement(const ast::Stmt& st, Scope& s, Frame& frame, bool last
       frame.result = eval(*st.value, s);
       frame.returned = true;
       return;
-    case StmtKind::For: return for_loop(st, s, frame);
+    case StmtKind::For:
+      return for_loop(st, s, frame);
     case StmtKind::If: {
       StaticValue c = eval_static(*st.value, s, "the condition of this 'if'");
       auto* yes = std::get_if<bool>(&c);
@@ -128,9 +129,12 @@ Val Evaluator::define(const ast::Stmt& st, Scope& s, Frame& frame, bool last) {
     type = eval_element(*frame.result_type, *frame.scope);
     for (const ast::ExprPtr& d : frame.result_type->dims) declared.push_back(eval_dim(*d, *frame.scope));
     if (declared.size() != variables.size())
-      fail(st.span, "the result has " + std::to_string(declared.size()) + " dimensions, '" + st.name + "' has " + std::to_string(variables.size()));
-    if (!type.format) body = convert(body, type.scalar, st.value->span);
-    else body = to_float(body, st.value->span);
+      fail(st.span,
+           "the result has " + std::to_string(declared.size()) + " dimensions, '" + st.name + "' has " + std::to_string(variables.size()));
+    if (!type.format)
+      body = convert(body, type.scalar, st.value->span);
+    else
+      body = to_float(body, st.value->span);
   } else {
     type.scalar = body->type;
   }
@@ -139,7 +143,8 @@ Val Evaluator::define(const ast::Stmt& st, Scope& s, Frame& frame, bool last) {
     if (has_declared && !v.extent) v.extent = declared[i];
     type.dims.push_back(extent_of(variables[i], st.span));
     if (has_declared && type.dims[i] != declared[i])
-      fail(st.span, "the index '" + v.name + "' runs over " + to_string(type.dims[i]) + " in " + v.found_in + ", the declared result has " + to_string(declared[i]));
+      fail(st.span, "the index '" + v.name + "' runs over " + to_string(type.dims[i]) + " in " + v.found_in + ", the declared result has " +
+                        to_string(declared[i]));
   }
   check_blocks(type, st.span);
   int id = emit_compute(type, variables, st.params, body, has_declared || last ? frame.name : frame.name + "." + st.name);
@@ -150,12 +155,15 @@ Val Evaluator::define(const ast::Stmt& st, Scope& s, Frame& frame, bool last) {
 void Evaluator::check_blocks(const ir::Type& type, Span span) {
   if (!type.format) return;
   if (type.dims.empty() || !type.dims.back().is_const() || type.dims.back().value % type.format->block != 0)
-    fail(span, "rows of " + type.format->name + " hold whole blocks of " + std::to_string(type.format->block) + " elements, found " + to_string(type));
+    fail(span, "rows of " + type.format->name + " hold whole blocks of " + std::to_string(type.format->block) + " elements, found " +
+                   to_string(type));
 }
 
 void Evaluator::for_loop(const ast::Stmt& st, Scope& s, Frame& frame) {
   int64_t lo = eval_int(*st.lo, s, "the first index of 'for'"), hi = eval_int(*st.hi, s, "the end of 'for'");
-  if (lo < hi && hi - lo > kMaxIterations) fail(st.span, "'for' runs at most " + std::to_string(kMaxIterations) + " times, found " + std::to_string(lo) + ".." + std::to_string(hi));
+  if (lo < hi && hi - lo > kMaxIterations)
+    fail(st.span,
+         "'for' runs at most " + std::to_string(kMaxIterations) + " times, found " + std::to_string(lo) + ".." + std::to_string(hi));
   size_t errors = frame.errors ? frame.errors->size() : 0;
   for (int64_t i = lo; i < hi && !frame.returned; ++i) {
     Scope& body = new_scope(&s);

@@ -31,7 +31,9 @@ int64_t int_power(int64_t a, int64_t b, Span span) {
 StaticValue int_binary(const std::string& op, int64_t a, int64_t b, Span span) {
   int64_t r = 0;
   if (op == "+" || op == "-" || op == "*") {
-    bool bad = op == "+" ? __builtin_add_overflow(a, b, &r) : op == "-" ? __builtin_sub_overflow(a, b, &r) : __builtin_mul_overflow(a, b, &r);
+    bool bad = op == "+"   ? __builtin_add_overflow(a, b, &r)
+               : op == "-" ? __builtin_sub_overflow(a, b, &r)
+                           : __builtin_mul_overflow(a, b, &r);
     if (bad) overflow(span);
     return r;
   }
@@ -80,10 +82,10 @@ StaticValue float_binary(const std::string& op, double a, double b, Span span) {
 using Unary = double (*)(double);
 const std::map<std::string, Unary>& float_functions() {
   static const std::map<std::string, Unary> table = {
-      {"sqrt", [](double x) { return std::sqrt(x); }}, {"rsqrt", [](double x) { return 1.0 / std::sqrt(x); }},
-      {"exp", [](double x) { return std::exp(x); }},   {"log", [](double x) { return std::log(x); }},
-      {"sin", [](double x) { return std::sin(x); }},   {"cos", [](double x) { return std::cos(x); }},
-      {"tanh", [](double x) { return std::tanh(x); }}, {"erf", [](double x) { return std::erf(x); }},
+      {"sqrt", [](double x) { return std::sqrt(x); }},   {"rsqrt", [](double x) { return 1.0 / std::sqrt(x); }},
+      {"exp", [](double x) { return std::exp(x); }},     {"log", [](double x) { return std::log(x); }},
+      {"sin", [](double x) { return std::sin(x); }},     {"cos", [](double x) { return std::cos(x); }},
+      {"tanh", [](double x) { return std::tanh(x); }},   {"erf", [](double x) { return std::erf(x); }},
       {"floor", [](double x) { return std::floor(x); }}, {"round", [](double x) { return std::nearbyint(x); }}};
   return table;
 }
@@ -126,8 +128,10 @@ std::optional<StaticValue> static_call(const std::string& name, const std::vecto
       if (!std::isfinite(y) && std::isfinite(x)) fail(span, name + " of " + to_text(args[0]) + " is not a number");
       return y;
     }
-    if (name == "abs") return std::holds_alternative<int64_t>(args[0]) && as_double(args[0]) >= 0 ? args[0]
-                              : as_double(args[0]) < 0 ? static_unary("-", args[0], span) : args[0];
+    if (name == "abs")
+      return std::holds_alternative<int64_t>(args[0]) && as_double(args[0]) >= 0 ? args[0]
+             : as_double(args[0]) < 0                                            ? static_unary("-", args[0], span)
+                                                                                 : args[0];
     if (name == "float") return as_double(args[0]);
     if (name == "int") {
       double d = as_double(args[0]);

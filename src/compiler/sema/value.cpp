@@ -29,17 +29,28 @@ std::string describe(const StaticValue& v) {
 
 std::string describe(const Val& v) {
   switch (v.kind) {
-    case Vk::Nothing: return "nothing";
-    case Vk::Static: return describe(v.value) + (v.value.index() < 3 ? " (" + to_text(v.value) + ")" : "");
-    case Vk::Scalar: return v.expr->type == DType::Bool ? "a truth value" : "a number computed at run time";
-    case Vk::Tensor: return "a tensor " + to_string(v.type);
-    case Vk::Paged: return "the paged state " + v.state->name;
-    case Vk::Field: return "the field '" + v.field->name + "'";
-    case Vk::Table: return "a table";
-    case Vk::Macro: return "the function '" + v.let->name + "'";
-    case Vk::Family: return "'" + v.family->name + "', one for each " + (v.family->arity == 1 ? "layer" : "index");
-    case Vk::Element: return "the element type " + to_string(v.type);
-    case Vk::Poison: return "a value with a mistake";
+    case Vk::Nothing:
+      return "nothing";
+    case Vk::Static:
+      return describe(v.value) + (v.value.index() < 3 ? " (" + to_text(v.value) + ")" : "");
+    case Vk::Scalar:
+      return v.expr->type == DType::Bool ? "a truth value" : "a number computed at run time";
+    case Vk::Tensor:
+      return "a tensor " + to_string(v.type);
+    case Vk::Paged:
+      return "the paged state " + v.state->name;
+    case Vk::Field:
+      return "the field '" + v.field->name + "'";
+    case Vk::Table:
+      return "a table";
+    case Vk::Macro:
+      return "the function '" + v.let->name + "'";
+    case Vk::Family:
+      return "'" + v.family->name + "', one for each " + (v.family->arity == 1 ? "layer" : "index");
+    case Vk::Element:
+      return "the element type " + to_string(v.type);
+    case Vk::Poison:
+      return "a value with a mistake";
   }
   return "?";
 }

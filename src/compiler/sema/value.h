@@ -60,7 +60,7 @@ struct Val {
   StateCell* state = nullptr;
   const Family* family = nullptr;
   const ir::FormatField* field = nullptr;
-  bool drops_row = false;         // Field: its first subscript is the row (value(n, k))
+  bool drops_row = false;  // Field: its first subscript is the row (value(n, k))
   const ast::Stmt* let = nullptr;
   Scope* scope = nullptr;
   std::shared_ptr<const std::vector<double>> table;

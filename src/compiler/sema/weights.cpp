@@ -23,7 +23,8 @@ void Instance::for_each_index(const std::vector<ast::Binder>& over, size_t at, s
   if (at == over.size()) return body(tuple, s);
   const ast::Binder& b = over[at];
   int64_t lo = ev_.eval_int(*b.lo, s, "the range of '" + b.name + "'"), hi = ev_.eval_int(*b.hi, s, "the range of '" + b.name + "'");
-  if (hi - lo > static_cast<int64_t>(kMaxTuples)) fail(b.span, "a range of at most " + std::to_string(kMaxTuples) + " is expected, found " + std::to_string(hi - lo));
+  if (hi - lo > static_cast<int64_t>(kMaxTuples))
+    fail(b.span, "a range of at most " + std::to_string(kMaxTuples) + " is expected, found " + std::to_string(hi - lo));
   for (int64_t i = lo; i < hi; ++i) {
     ev_.tick(b.span);
     Scope& inner = ev_.new_scope(&s);
@@ -40,16 +41,17 @@ void Instance::bind_weights() {
     weights_.emplace_back();
     WeightFamily& family = weights_.back();
     std::vector<int64_t> tuple;
-    for_each_index(w.over, 0, tuple, scope_, [&](const std::vector<int64_t>& at, Scope& s) {
-      family.slots[at] = bind_weight(b, member(b.name, at), s);
-    });
+    for_each_index(w.over, 0, tuple, scope_,
+                   [&](const std::vector<int64_t>& at, Scope& s) { family.slots[at] = bind_weight(b, member(b.name, at), s); });
     family.family.name = b.name;
     family.family.arity = w.over.size();
     family.family.is_weight = true;
     family.family.has = [this, &family](const std::vector<int64_t>& at, Span span) { return !slot(family, at, span)->absent; };
     family.family.get = [this, &family](const std::vector<int64_t>& at, Span span) {
       Slot& s = *slot(family, at, span);
-      if (s.absent) fail(span, "this file has no '" + member(family.family.name, at) + "', which is optional", "ask first: if has(" + member(family.family.name, at) + ")");
+      if (s.absent)
+        fail(span, "this file has no '" + member(family.family.name, at) + "', which is optional",
+             "ask first: if has(" + member(family.family.name, at) + ")");
       return use_weight(s);
     };
     declare(b.name, b.span, family.family);
@@ -83,7 +85,8 @@ Instance::Slot Instance::bind_weight(const ast::Binding& b, const std::string& p
     return slot;
   }
   if (tried.empty()) fail(b.span, "'" + b.name + "' has no alternative for a file of kind '" + source_.kind() + "'");
-  throw Error{source_.path() + ": found no tensor " + tried + ", which gives the weight '" + param + "' of the model '" + model_.name + "'"};
+  throw Error{source_.path() + ": found no tensor " + tried + ", which gives the weight '" + param + "' of the model '" + model_.name +
+              "'"};
 }
 
 // "blk.{l}.attn_q.weight"
@@ -116,7 +119,8 @@ Instance::Made Instance::file_tensor(const std::string& name) {
     if (auto scalar = stored_scalar(*made.type.format)) made.type.scalar = *scalar, made.type.format = nullptr;
   }
   for (const ir::Dim& d : made.type.dims)
-    if (!d.is_const() || d.value < 0) throw Error{source_.path() + ": the tensor '" + name + "' has the impossible shape " + shape(made.type)};
+    if (!d.is_const() || d.value < 0)
+      throw Error{source_.path() + ": the tensor '" + name + "' has the impossible shape " + shape(made.type)};
   return made;
 }
 
@@ -125,8 +129,10 @@ Instance::Made Instance::weight_expr(const ast::Expr& e, Scope& s, bool sourced)
     case ast::ExprKind::String:
       if (!sourced) fail(e.span, "say which kind of file holds this tensor: gguf \"" + e.text + "\"");
       return file_tensor(interpolate(e.text, e.span, s));
-    case ast::ExprKind::Call: return weight_call(e, s, sourced);
-    case ast::ExprKind::Binary: return weight_arith(e, s, sourced);
+    case ast::ExprKind::Call:
+      return weight_call(e, s, sourced);
+    case ast::ExprKind::Binary:
+      return weight_arith(e, s, sourced);
     case ast::ExprKind::Name:
     case ast::ExprKind::Index: {  // another weight, declared above
       const ast::Expr& base = e.kind == ast::ExprKind::Index ? *e.args[0] : e;
@@ -145,68 +151,80 @@ Instance::Made Instance::weight_expr(const ast::Expr& e, Scope& s, bool sourced)
       }
       fail(e.span, "expected a tensor's name in quotes or a weight declared above");
     }
-    default: fail(e.span, "expected a tensor's name in quotes, a weight declared above, or rope_rows, rows, concat, reshape of such");
+    default:
+      fail(e.span, "expected a tensor's name in quotes, a weight declared above, or rope_rows, rows, concat, reshape of such");
   }
+}
+
+Instance::Made Instance::weight_concat(const ast::Expr& e, Scope& s, bool sourced) {
+  Made made;
+  for (size_t i = 1; i < e.args.size(); ++i) {
+    Made part = weight_expr(*e.args[i], s, sourced);
+    if (part.type.dims.empty()) fail(e.args[i]->span, "a tensor without dimensions has no rows");
+    if (i == 1) {
+      made.type = part.type;
+    } else {
+      ir::Type rest = part.type;
+      rest.dims[0] = made.type.dims[0];
+      if (!(rest == made.type))
+        throw Error{source_.path() + ": concat needs equal formats and widths, found " + shape(made.type) + " and " + shape(part.type)};
+      made.type.dims[0].value += part.type.dims[0].value;
+    }
+    made.expr.args.push_back(std::move(part.expr));
+  }
+  made.expr.kind = WeightExpr::Concat;
+  return made;
+}
+
+// reshape(x, [dims]): the same elements; a quantised tensor keeps its rows.
+Instance::Made Instance::weight_reshape(const ast::Expr& e, Made of, Scope& s) {
+  if (e.args[2]->kind != ast::ExprKind::List) fail(e.args[2]->span, "'reshape' takes a list of dimensions");
+  Made made;
+  made.expr.kind = WeightExpr::Reshape;
+  made.type = of.type;
+  made.type.dims.clear();
+  int64_t before = 1, after = 1;
+  for (const ir::Dim& d : of.type.dims) before *= d.value;
+  for (const ast::ExprPtr& d : e.args[2]->args) {
+    made.type.dims.push_back(ev_.eval_dim(*d, s));
+    if (__builtin_mul_overflow(after, made.type.dims.back().value, &after)) fail(d->span, "this dimension is too large");
+  }
+  bool rows_kept = !of.type.format || (!made.type.dims.empty() && made.type.dims.back() == of.type.dims.back());
+  if (before != after || !rows_kept) throw Error{source_.path() + ": reshape: " + shape(of.type) + " cannot become " + shape(made.type)};
+  made.expr.args.push_back(std::move(of.expr));
+  return made;
 }
 
 Instance::Made Instance::weight_call(const ast::Expr& e, Scope& s, bool sourced) {
   const std::string& name = e.args[0]->text;
-  auto count = [&](size_t n) {
-    if (e.args.size() - 1 != n || !e.named.empty()) fail(e.span, "'" + name + "' takes " + std::to_string(n) + " arguments, found " + std::to_string(e.args.size() - 1 + e.named.size()));
-  };
-  auto integer = [&](size_t i, const char* what) { return ev_.eval_int(*e.args[i], s, what); };
-  Made made;
-  if (name == "concat") {
-    if (e.args.size() < 2) fail(e.span, "'concat' takes at least one tensor");
-    for (size_t i = 1; i < e.args.size(); ++i) {
-      Made part = weight_expr(*e.args[i], s, sourced);
-      if (part.type.dims.empty()) fail(e.args[i]->span, "a tensor without dimensions has no rows");
-      if (i == 1) {
-        made.type = part.type;
-      } else {
-        ir::Type rest = part.type;
-        rest.dims[0] = made.type.dims[0];
-        if (!(rest == made.type)) throw Error{source_.path() + ": concat needs equal formats and widths, found " + shape(made.type) + " and " + shape(part.type)};
-        made.type.dims[0].value += part.type.dims[0].value;
-      }
-      made.expr.args.push_back(std::move(part.expr));
-    }
-    made.expr.kind = WeightExpr::Concat;
-    return made;
-  }
-  if (name != "rope_rows" && name != "rows" && name != "reshape") fail(e.args[0]->span, "expected rope_rows, rows, concat or reshape, found '" + name + "'");
-  if (e.args.size() < 2) fail(e.span, "'" + name + "' takes a tensor first");
-  Made of = weight_expr(*e.args[1], s, sourced);
+  if (name != "rope_rows" && name != "rows" && name != "reshape" && name != "concat")
+    fail(e.args[0]->span, "expected rope_rows, rows, concat or reshape, found '" + name + "'");
+  size_t want = name == "reshape" ? 2 : 3, found = e.args.size() - 1 + e.named.size();
+  if (!e.named.empty() || found == 0 || (name != "concat" && found != want))
+    fail(e.span, "'" + name + "' takes " + (name == "concat" ? "at least one tensor" : std::to_string(want) + " arguments") + ", found " +
+                     std::to_string(found));
+  if (name == "concat") return weight_concat(e, s, sourced);
+  Made of = weight_expr(*e.args[1], s, sourced), made;
+  if (name == "reshape") return weight_reshape(e, std::move(of), s);
   made.type = of.type;
   int64_t rows = of.type.dims.empty() ? 0 : of.type.dims[0].value;
   if (name == "rope_rows") {
-    count(3);
-    made.expr.kind = WeightExpr::RopeRows;
-    made.expr.heads = integer(2, "the number of heads"), made.expr.rotated = integer(3, "the number of rotated rows");
-    if (made.expr.heads < 1 || rows % made.expr.heads != 0)
-      throw Error{source_.path() + ": rope_rows: " + std::to_string(rows) + " rows are no multiple of " + std::to_string(made.expr.heads) + " heads (" + shape(of.type) + ")"};
-    if (made.expr.rotated < 0 || made.expr.rotated % 2 != 0 || made.expr.rotated > rows / made.expr.heads)
-      throw Error{source_.path() + ": rope_rows: the rotated rows of a head are an even number up to " + std::to_string(rows / made.expr.heads) + ", found " + std::to_string(made.expr.rotated)};
-  } else if (name == "rows") {
-    count(3);
-    made.expr.kind = WeightExpr::Rows;
-    made.expr.lo = integer(2, "the first row"), made.expr.hi = integer(3, "the end of the rows");
-    if (made.expr.lo < 0 || made.expr.hi < made.expr.lo || made.expr.hi > rows)
-      throw Error{source_.path() + ": rows " + std::to_string(made.expr.lo) + " to " + std::to_string(made.expr.hi) + " of " + shape(of.type) + " do not exist"};
-    made.type.dims[0].value = made.expr.hi - made.expr.lo;
+    WeightExpr& x = made.expr;
+    x.kind = WeightExpr::RopeRows;
+    x.heads = ev_.eval_int(*e.args[2], s, "the number of heads"), x.rotated = ev_.eval_int(*e.args[3], s, "the number of rotated rows");
+    if (x.heads < 1 || rows % x.heads != 0)
+      throw Error{source_.path() + ": rope_rows: " + std::to_string(rows) + " rows are no multiple of " + std::to_string(x.heads) +
+                  " heads (" + shape(of.type) + ")"};
+    if (x.rotated < 0 || x.rotated % 2 != 0 || x.rotated > rows / x.heads)
+      throw Error{source_.path() + ": rope_rows: the rotated rows of a head are an even number up to " + std::to_string(rows / x.heads) +
+                  ", found " + std::to_string(x.rotated)};
   } else {
-    count(2);
-    made.expr.kind = WeightExpr::Reshape;
-    if (e.args[2]->kind != ast::ExprKind::List) fail(e.args[2]->span, "'reshape' takes a list of dimensions");
-    int64_t before = 1, after = 1;
-    for (const ir::Dim& d : of.type.dims) before *= d.value;
-    made.type.dims.clear();
-    for (const ast::ExprPtr& d : e.args[2]->args) {
-      made.type.dims.push_back(ev_.eval_dim(*d, s));
-      if (__builtin_mul_overflow(after, made.type.dims.back().value, &after)) fail(d->span, "this dimension is too large");
-    }
-    bool rows_kept = !of.type.format || (!made.type.dims.empty() && made.type.dims.back() == of.type.dims.back());
-    if (before != after || !rows_kept) throw Error{source_.path() + ": reshape: " + shape(of.type) + " cannot become " + shape(made.type)};
+    made.expr.kind = WeightExpr::Rows;
+    made.expr.lo = ev_.eval_int(*e.args[2], s, "the first row"), made.expr.hi = ev_.eval_int(*e.args[3], s, "the end of the rows");
+    if (made.expr.lo < 0 || made.expr.hi < made.expr.lo || made.expr.hi > rows)
+      throw Error{source_.path() + ": rows " + std::to_string(made.expr.lo) + " to " + std::to_string(made.expr.hi) + " of " +
+                  shape(of.type) + " do not exist"};
+    made.type.dims[0].value = made.expr.hi - made.expr.lo;
   }
   made.expr.args.push_back(std::move(of.expr));
   return made;
@@ -252,7 +270,8 @@ void Instance::check_weight(const ast::Binding& b, const std::string& param, Mad
     std::string text = to_string(expected);
     if (any) text = text.substr(text.find('['));
     std::string from = made.expr.kind == WeightExpr::Tensor ? "the tensor '" + made.expr.name + "'" : "its binding";
-    throw Error{source_.path() + ": the weight '" + param + "' of the model '" + model_.name + "': expected " + text + ", found " + to_string(made.type) + " in " + from};
+    throw Error{source_.path() + ": the weight '" + param + "' of the model '" + model_.name + "': expected " + text + ", found " +
+                to_string(made.type) + " in " + from};
   };
   ir::Type expected = made.type;
   expected.dims = dims;
