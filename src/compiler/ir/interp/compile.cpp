@@ -219,7 +219,8 @@ class Compiler {
       }
       case Ek::Field: {
         i.kind = Ik::Field;
-        FieldRead r{static_cast<int>(e->ival), compile(e->args[0])};
+        int blocks = binder(kBlockVar);
+        FieldRead r{static_cast<int>(e->ival), compile(e->args[0]), blocks >= 0 && frames_[blocks].lane};
         p_.fields.push_back(r);
         i.aux = static_cast<int>(p_.fields.size()) - 1;
         return {emit(frames_.back(), i), i.vec};

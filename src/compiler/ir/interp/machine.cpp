@@ -153,7 +153,7 @@ void Machine::run_field(const Instr& i, int n) {
       v = 0;
       if (count == 0) return;
     }
-    at_lane[l] = plane + (format_->row_planes ? 0 : lane_base[l]) + v * size;
+    at_lane[l] = plane + (format_->row_planes ? 0 : lane_base[r.block_per_lane ? l : 0]) + v * size;
   }
   read_lanes(f.type, at_lane, regs_[i.dst], n);
 }

@@ -59,6 +59,7 @@ struct Loop {
 struct FieldRead {
   int field = -1;
   Src index;
+  bool block_per_lane = false;  // otherwise every lane reads the block of lane 0
 };
 struct TableRead {
   std::shared_ptr<const std::vector<double>> table;
