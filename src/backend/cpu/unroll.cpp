@@ -50,6 +50,8 @@ class Unroller {
     for_each_stmt(s.body, [&](const Stmt& t) {
       if (t.dst) ++inside[t.dst.id];
     });
+    for (auto [id, n] : inside)
+      if (n != defs_[id]) defs_[id] += n * static_cast<int>(trips - 1);
     int64_t first = lo->second;
     for (int64_t t = 0; t < trips; ++t) {
       std::map<int, Reg> renamed;
