@@ -14,8 +14,8 @@ using ir::Ek;
 using ir::Op;
 
 int width_of(DType t) { return t == DType::Bool ? 1 : 8 * size_of(t); }
-bool is_zero(const NodeBits& n, int i) { return n.deps[i].empty() && !(n.ones >> i & 1); }
-bool is_one(const NodeBits& n, int i) { return n.deps[i].empty() && (n.ones >> i & 1); }
+bool is_zero(const NodeBits& n, int i) { return n.on(i).empty() && !(n.ones >> i & 1); }
+bool is_one(const NodeBits& n, int i) { return n.on(i).empty() && (n.ones >> i & 1); }
 bool is_constant(const NodeBits& n) { return n.all.empty(); }
 
 void finish(NodeBits& n) {
@@ -23,20 +23,24 @@ void finish(NodeBits& n) {
     if (!d.empty()) n.all = unite(n.all, d);
 }
 
-NodeBits constant(DType t, uint64_t bits) {
+NodeBits constant(uint64_t bits) {
   NodeBits n;
-  n.deps.resize(width_of(t));
   n.ones = bits;
+  return n;
+}
+NodeBits zeros(DType t) {  // to be filled bit by bit
+  NodeBits n;
+  n.deps.resize(static_cast<size_t>(width_of(t)));
   return n;
 }
 
 void copy_bit(NodeBits& to, int i, const NodeBits& from, int j) {
-  to.deps[i] = from.deps[j];
+  to.deps[i] = from.on(j);
   if (is_one(from, j)) to.ones |= 1ull << i;
 }
 
 NodeBits shifted_left(const NodeBits& a, int64_t by, DType t) {
-  NodeBits n = constant(t, 0);
+  NodeBits n = zeros(t);
   int w = width_of(t);
   for (int i = 0; i < w; ++i)
     if (by >= 0 && i - by >= 0) copy_bit(n, i, a, static_cast<int>(i - by));
@@ -45,7 +49,7 @@ NodeBits shifted_left(const NodeBits& a, int64_t by, DType t) {
 }
 
 NodeBits shifted_right(const NodeBits& a, int64_t by, DType t) {
-  NodeBits n = constant(t, 0);
+  NodeBits n = zeros(t);
   int w = width_of(t);
   for (int i = 0; i < w; ++i) {
     int64_t from = by < 0 ? w : i + by;
@@ -57,14 +61,14 @@ NodeBits shifted_right(const NodeBits& a, int64_t by, DType t) {
 }
 
 NodeBits bitwise(Op op, const NodeBits& a, const NodeBits& b, DType t) {
-  NodeBits n = constant(t, 0);
+  NodeBits n = zeros(t);
   for (int i = 0; i < width_of(t); ++i) {
     bool known = (op == Op::And && (is_zero(a, i) || is_zero(b, i))) || (op == Op::Or && (is_one(a, i) || is_one(b, i)));
     if (known) {
       if (op == Op::Or) n.ones |= 1ull << i;
       continue;
     }
-    n.deps[i] = unite(a.deps[i], b.deps[i]);
+    n.deps[i] = unite(a.on(i), b.on(i));
     if (!n.deps[i].empty()) continue;
     bool x = is_one(a, i), y = is_one(b, i);
     if (op == Op::And ? x && y : op == Op::Or ? x || y : x != y) n.ones |= 1ull << i;
@@ -75,11 +79,11 @@ NodeBits bitwise(Op op, const NodeBits& a, const NodeBits& b, DType t) {
 
 // Sums, differences and products: bit i depends on no bit above i of the arguments.
 NodeBits carried(Op op, const NodeBits& a, const NodeBits& b, DType t) {
-  NodeBits n = constant(t, 0);
+  NodeBits n = zeros(t);
   BitList so_far;
   uint64_t low = static_cast<uint64_t>(ir::int_op(op, DType::U64, static_cast<int64_t>(a.ones), static_cast<int64_t>(b.ones)));
   for (int i = 0; i < width_of(t); ++i) {
-    so_far = unite(so_far, unite(a.deps[i], b.deps[i]));
+    so_far = unite(so_far, unite(a.on(i), b.on(i)));
     n.deps[i] = so_far;
     if (so_far.empty()) n.ones |= low & (1ull << i);
   }
@@ -87,9 +91,9 @@ NodeBits carried(Op op, const NodeBits& a, const NodeBits& b, DType t) {
   return n;
 }
 
-bool disjoint(const NodeBits& a, const NodeBits& b) {
-  for (size_t i = 0; i < a.deps.size(); ++i)
-    if (!is_zero(a, static_cast<int>(i)) && !is_zero(b, static_cast<int>(i))) return false;
+bool disjoint(const NodeBits& a, const NodeBits& b, DType t) {
+  for (int i = 0; i < width_of(t); ++i)
+    if (!is_zero(a, i) && !is_zero(b, i)) return false;
   return true;
 }
 
@@ -119,14 +123,15 @@ const NodeBits& BitAnalysis::of(const ir::ExprPtr& e) {
 
 NodeBits BitAnalysis::compute(const ir::ExprPtr& e) {
   switch (e->kind) {
-    case Ek::Int: return constant(e->type, static_cast<uint64_t>(e->ival));
-    case Ek::Float: return constant(e->type, ir::float_bits(static_cast<float>(e->fval), e->type));
+    case Ek::Int: return constant(static_cast<uint64_t>(e->ival));
+    case Ek::Float: return constant(ir::float_bits(static_cast<float>(e->fval), e->type));
     case Ek::Field: return field(*e);
     case Ek::Bitcast: return of(e->args[0]);
     case Ek::Cast: {
       DType from = e->args[0]->type;
       if (is_float(from) || is_float(e->type) || e->type == DType::Bool) return spread(*e);
-      NodeBits a = of(e->args[0]), n = constant(e->type, 0);
+      const NodeBits& a = of(e->args[0]);
+      NodeBits n = zeros(e->type);
       int have = width_of(from);
       for (int i = 0; i < width_of(e->type); ++i) {
         if (i < have) copy_bit(n, i, a, i);
@@ -142,20 +147,19 @@ NodeBits BitAnalysis::compute(const ir::ExprPtr& e) {
 
 NodeBits BitAnalysis::field(const ir::Expr& e) {
   const ir::FormatField& f = f_.fields[static_cast<size_t>(e.ival)];
-  NodeBits n = constant(e.type, 0);
   int bytes = size_of(f.type);
   if (e.args[0]->kind == Ek::Int && e.args[0]->ival >= 0 && e.args[0]->ival < f.count) {
+    NodeBits n = zeros(e.type);
     int first = 8 * (f.offset + static_cast<int>(e.args[0]->ival) * bytes);
-    for (int i = 0; i < width_of(e.type); ++i) n.deps[i] = {first + (f.type == DType::Bool ? 0 : i)};
-    finish(n);
+    for (int i = 0; i < width_of(e.type); ++i) n.all.push_back(first + i);
+    for (int i = 0; i < width_of(e.type); ++i) n.deps[i] = {first + i};
     return n;
   }
-  BitList every = of(e.args[0]).all;  // an index read from the data: any entry
-  for (int b = 8 * f.offset; b < 8 * (f.offset + f.count * bytes); ++b) every.push_back(b);
-  std::sort(every.begin(), every.end());
-  every.erase(std::unique(every.begin(), every.end()), every.end());
-  for (BitList& d : n.deps) d = every;
-  n.all = every;
+  NodeBits n;  // an index read from the data: any entry
+  n.all = of(e.args[0]).all;
+  for (int b = 8 * f.offset; b < 8 * (f.offset + f.count * bytes); ++b) n.all.push_back(b);
+  std::sort(n.all.begin(), n.all.end());
+  n.all.erase(std::unique(n.all.begin(), n.all.end()), n.all.end());
   return n;
 }
 
@@ -167,16 +171,17 @@ NodeBits BitAnalysis::operation(const ir::Expr& e) {
     return n;
   }
   if (e.op == Op::Select) {
-    NodeBits c = of(e.args[0]), a = of(e.args[1]), b = of(e.args[2]), n = constant(e.type, 0);
+    const NodeBits &c = of(e.args[0]), &a = of(e.args[1]), &b = of(e.args[2]);
+    NodeBits n = zeros(e.type);
     for (int i = 0; i < width_of(e.type); ++i) {
       if ((is_zero(a, i) && is_zero(b, i)) || (is_one(a, i) && is_one(b, i))) copy_bit(n, i, a, i);
-      else n.deps[i] = unite(c.all, unite(a.deps[i], b.deps[i]));
+      else n.deps[i] = unite(c.all, unite(a.on(i), b.on(i)));
     }
     finish(n);
     return n;
   }
   if (e.args.size() != 2) return spread(e);
-  NodeBits a = of(e.args[0]), b = of(e.args[1]);
+  const NodeBits &a = of(e.args[0]), &b = of(e.args[1]);
   DType t = e.type;
   bool fixed = e.args[1]->kind == Ek::Int;
   int power = log2_of(e.args[1]);
@@ -186,23 +191,20 @@ NodeBits BitAnalysis::operation(const ir::Expr& e) {
     case Op::Xor: return bitwise(e.op, a, b, t);
     case Op::Shl: return fixed ? shifted_left(a, e.args[1]->ival, t) : spread(e);
     case Op::Shr: return fixed ? shifted_right(a, e.args[1]->ival, t) : spread(e);
-    case Op::Add: return disjoint(a, b) ? bitwise(Op::Or, a, b, t) : carried(e.op, a, b, t);
+    case Op::Add: return disjoint(a, b, t) ? bitwise(Op::Or, a, b, t) : carried(e.op, a, b, t);
     case Op::Sub: return carried(e.op, a, b, t);
     case Op::Mul: return power >= 0 ? shifted_left(a, power, t) : carried(e.op, a, b, t);
     case Op::Div: return power >= 0 ? shifted_right(a, power, t) : spread(e);
-    case Op::Mod: return power >= 0 ? bitwise(Op::And, a, constant(t, static_cast<uint64_t>(e.args[1]->ival) - 1), t) : spread(e);
+    case Op::Mod: return power >= 0 ? bitwise(Op::And, a, constant(static_cast<uint64_t>(e.args[1]->ival) - 1), t) : spread(e);
     default: return spread(e);
   }
 }
 
 // Every bit depends on every bit of every argument.
 NodeBits BitAnalysis::spread(const ir::Expr& e) {
-  NodeBits n = constant(e.type, 0);
+  NodeBits n;
   for (const ir::ExprPtr& a : e.args) n.all = unite(n.all, of(a).all);
-  if (!is_constant(n)) {
-    for (BitList& d : n.deps) d = n.all;
-    return n;
-  }
+  if (!is_constant(n)) return n;
   // A constant that the makers do not fold, such as a number rounded to f16.
   BlockProgram p(f_, {std::make_shared<ir::Expr>(e)});
   if (!p.error().empty()) return n;

@@ -12,11 +12,12 @@ namespace lumen::formats {
 using BitList = std::vector<int>;  // source bits, ascending
 BitList unite(const BitList& a, const BitList& b);
 
-// Dependences of one value: bit i of it is the constant ones >> i & 1 where deps[i] is empty.
+// Dependences of one value: bit i of it is the constant ones >> i & 1 where on(i) is empty.
 struct NodeBits {
-  std::vector<BitList> deps;  // one a bit of the type; comparisons and Bool: one
+  std::vector<BitList> deps;  // one a bit of the type (comparisons and Bool: one); empty: every bit depends on `all`
   uint64_t ones = 0;
   BitList all;                // union
+  const BitList& on(int i) const { return deps.empty() ? all : deps[static_cast<size_t>(i)]; }
 };
 
 class BitAnalysis {

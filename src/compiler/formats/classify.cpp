@@ -12,6 +12,8 @@
 namespace lumen::formats {
 namespace {
 
+constexpr int kTrials = 16;  // random blocks
+
 std::string element(int k) { return "element " + std::to_string(k); }
 
 std::string precondition(const ir::FormatType& f) {
@@ -76,18 +78,18 @@ bool levels_hold(const ir::IntForm& form, const FormReader& reader, int k) {
 }
 
 // The form against the value rule. Products are grouped differently, so floats agree to rounding only.
-std::string check(const ir::FormatType& f, const ir::IntForm& form) {
-  BlockProgram value(f, {f.value});
+std::string check(const ir::FormatType& f, const std::vector<ir::ExprPtr>& elements, const ir::IntForm& form) {
+  BlockProgram value(f, elements);
   FormReader reader(f, form);
   std::mt19937 rng(12345);
   std::vector<uint8_t> block(static_cast<size_t>(f.block_bytes));
   int compared = 0;
-  for (int trial = 0; trial < 64; ++trial) {
+  for (int trial = 0; trial < kTrials; ++trial) {
     random_block(f, rng, block.data());
     reader.read(block.data());
+    value.run(block.data());
     for (int k = 0; k < f.block; ++k) {
-      value.run(block.data(), k);
-      double want = value.real(0), got = reader.value(k);
+      double want = value.real(static_cast<size_t>(k)), got = reader.value(k);
       double size = std::fabs(reader.scaled(k)) + std::fabs(reader.offset(k));
       if (reader.raw(k) < 0 || reader.raw(k) > form.raw_max) return element(k) + " has a code outside its range";
       if (!levels_hold(form, reader, k)) return element(k) + " has a scale outside its range or type";
@@ -116,8 +118,10 @@ std::string find_form(const ir::FormatType& f, ir::IntForm& form) {
   for (Term& t : parts.scale) t.factor *= unit;
   double code_abs = std::fabs(form.bias) + (form.codebook.empty() ? form.raw_max : 255);
   if (std::string why = find_levels(subject, parts.scale, code_abs, false, form.scale); !why.empty()) return why;
-  if (!parts.has_offset) return "";
-  return find_levels(subject, parts.offset, 1, true, form.offset);
+  if (parts.has_offset) {
+    if (std::string why = find_levels(subject, parts.offset, 1, true, form.offset); !why.empty()) return why;
+  }
+  return check(f, map.elements, form);
 }
 
 }  // namespace
@@ -127,7 +131,6 @@ void classify(ir::FormatType& f) {
   ir::IntForm form;
   f.why_no_form = precondition(f);
   if (f.why_no_form.empty()) f.why_no_form = find_form(f, form);
-  if (f.why_no_form.empty()) f.why_no_form = check(f, form);
   if (f.why_no_form.empty()) f.form = std::move(form);
 }
 

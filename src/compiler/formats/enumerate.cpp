@@ -52,20 +52,19 @@ bool BlockMap::codes_only(const BitList& b) const {
 
 BlockMap enumerate(const ir::FormatType& f, Interner& intern, BitAnalysis& bits) {
   BlockMap m;
-  std::vector<std::vector<bool>> used(static_cast<size_t>(f.block));
-  size_t source_bits = 8 * static_cast<size_t>(f.block_bytes);
+  size_t source_bits = 8 * static_cast<size_t>(f.block_bytes), runs = static_cast<size_t>(f.block / 16);
+  std::vector<uint8_t> used(source_bits * runs, 0);  // elements of a run that depend on a bit
   for (int k = 0; k < f.block; ++k) {
     m.elements.push_back(intern(ir::substitute(f.value, 0, ir::make_int(k))));
-    std::vector<bool>& u = used[static_cast<size_t>(k)];
-    u.resize(source_bits);
-    for (int b : bits.support(m.elements.back())) u[static_cast<size_t>(b)] = true;
+    for (int b : bits.support(m.elements.back())) ++used[static_cast<size_t>(b) * runs + static_cast<size_t>(k / 16)];
   }
   m.level_bit.assign(source_bits, true);
   m.users.assign(source_bits, 0);
   for (size_t b = 0; b < source_bits; ++b)
-    for (int k = 0; k < f.block; ++k) {
-      m.users[b] += used[static_cast<size_t>(k)][b];
-      if (used[static_cast<size_t>(k)][b] != used[static_cast<size_t>(k / 16 * 16)][b]) m.level_bit[b] = false;
+    for (size_t r = 0; r < runs; ++r) {
+      int n = used[b * runs + r];
+      m.users[b] += n;
+      if (n != 0 && n != 16) m.level_bit[b] = false;
     }
   return m;
 }

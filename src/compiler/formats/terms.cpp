@@ -175,7 +175,7 @@ std::vector<Term> TermMaker::select(const ExprPtr& e) {
 }
 
 std::vector<Term> TermMaker::split(const ExprPtr& e) {
-  const BitList support = bits_.support(e);
+  const BitList& support = bits_.support(e);
   if (map_.levels_only(support)) {
     Term t;
     levels_of(e, t);
