@@ -56,7 +56,7 @@ int Lowering::temporaries_of(const Stmt& s) const {
     case LOp::Lane: return s.imm >= 4 ? 1 : 0;
     case LOp::Load: return s.count ? 1 : 0;
     case LOp::Store: return s.mem == DType::BF16 ? 4 : size_of(s.mem) < 4 ? 2 : s.count ? 1 : 0;
-    case LOp::Select: case LOp::CmpEq: case LOp::CmpLt: case LOp::CmpLe: return 0;
+    case LOp::CmpLe: return isa_.avx512 || type(s.src[0]) != Ty::I32 ? 0 : 1;
     default: return 0;
   }
 }

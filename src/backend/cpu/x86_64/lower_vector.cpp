@@ -192,13 +192,13 @@ void Lowering::compare_lanes(const Stmt& s) {
     compare_to(s, k);
     return emit(Inst::kIdVpmovm2d, vec_dst(s.dst), k);
   }
-  Vec a = vec(s.src[0]), b = vec(s.src[1]), d = vec_dst(s.dst);
-  if (type(s.src[0]) == Ty::F32) return emit(Inst::kIdVcmpps, d, a, b, Imm(real_code(s.op)));
-  if (s.op == LOp::CmpEq) return emit(Inst::kIdVpcmpeqd, d, a, b);
-  if (s.op == LOp::CmpLt) return emit(Inst::kIdVpcmpgtd, d, b, a);
-  Vec ones = constant32(~0u, lanes(s.dst));  // a <= b: not a > b
-  emit(Inst::kIdVpcmpgtd, d, a, b);
-  emit(Inst::kIdVpxor, d, d, ones);
+  Vec a = vec(s.src[0]), b = vec(s.src[1]);
+  if (type(s.src[0]) == Ty::F32) return emit(Inst::kIdVcmpps, vec_dst(s.dst), a, b, Imm(real_code(s.op)));
+  if (s.op == LOp::CmpEq) return emit(Inst::kIdVpcmpeqd, vec_dst(s.dst), a, b);
+  if (s.op == LOp::CmpLt) return emit(Inst::kIdVpcmpgtd, vec_dst(s.dst), b, a);
+  Vec ones = constant32(~0u, lanes(s.dst)), greater = new_vec(lanes(s.dst));  // a <= b: not a > b; `ones` may share d's register
+  emit(Inst::kIdVpcmpgtd, greater, a, b);
+  emit(Inst::kIdVpxor, vec_dst(s.dst), greater, ones);
 }
 
 void Lowering::select_lanes(const Stmt& s) {

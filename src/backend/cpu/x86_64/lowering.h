@@ -2,7 +2,7 @@
 // I32 and F32 ones vector registers (one lane: the low lane of an xmm, the others unspecified).
 // Invariants: a register with one assignment and constant value is never emitted as such but used as an immediate or from the
 // pool; a load that `plan_block` folded is emitted by its only reader, as that one's memory operand; every op reads its operands
-// before it writes its result, for an operand that dies and the result may share a register; a vector register that found no
+// and constants before it writes its result, for one that is read the last time may share the result's register; a vector register that found no
 // slot lives on the stack and is read as a memory operand.
 #pragma once
 #include <asmjit/x86.h>
