@@ -121,7 +121,10 @@ class IntegerKernel {
         } else if (unit_ends) {
           bias_sums(-1);
         }
-        if (d_.has_offset() && d_.o_run == 16 && halves) { offset_sums(half); finish_o(half); }
+        if (d_.has_offset() && d_.o_run == 16 && halves) {
+          offset_sums(half);
+          finish_o(half);
+        }
         else if (unit_ends && d_.has_offset()) {
           if (d_.o_run == 16) for (int h = 0; h < 2; ++h) { offset_sums(h); finish_o(h); }
           else offset_sums(-1);
@@ -202,7 +205,9 @@ class IntegerKernel {
     }
   }
 
-  Reg x_scale(int t) { return b_.load_splat(Ty::F32, lanes_, DType::F32, x_at(t, d_.s_at, 4, d_.group, 0)); }
+  Reg x_scale(int t, int half) {
+    return b_.load_splat(Ty::F32, lanes_, DType::F32, x_at(t, d_.s_at, 4, d_.group, d_.group == 16 ? half * 16 : 0));
+  }
   Reg times_bias(Reg m) {
     int bias = d_.bias, size = bias < 0 ? -bias : bias;
     Reg r = (size & (size - 1)) == 0 ? b_.op(LOp::Shl, {m}, __builtin_ctz(size)) : b_.mul(m, b_.i32(size, lanes_));
@@ -212,7 +217,7 @@ class IntegerKernel {
   // y += s * (d * (P + bias * M))
   void finish_p(int half) {
     for (int t = 0; t < tokens_; ++t) {
-      Reg s = x_scale(t);
+      Reg s = x_scale(t, half);
       for (int g = 0; g < groups_; ++g) {
         int cell = t * groups_ + g;
         Reg p = p_[cell];
@@ -229,7 +234,7 @@ class IntegerKernel {
   // y += s * m * O
   void finish_o(int half) {
     for (int t = 0; t < tokens_; ++t) {
-      Reg s = x_scale(t);
+      Reg s = x_scale(t, half);
       Reg all = d_.offset_int < 0 ? b_.mul(b_.op(LOp::CvtF, {osum_[t]}), s) : Reg{};
       for (int g = 0; g < groups_; ++g) {
         int cell = t * groups_ + g;
