@@ -30,8 +30,8 @@ uint64_t mix(uint64_t h, uint64_t v) {
 }
 
 uint64_t hash_of(const Expr& e) {
-  uint64_t h = mix(static_cast<uint64_t>(e.kind), static_cast<uint64_t>(e.type) << 32 | static_cast<uint64_t>(e.op) << 8 |
-                                                      static_cast<uint64_t>(e.reduction));
+  uint64_t h = mix(static_cast<uint64_t>(e.kind),
+                   static_cast<uint64_t>(e.type) << 32 | static_cast<uint64_t>(e.op) << 8 | static_cast<uint64_t>(e.reduction));
   h = mix(h, static_cast<uint64_t>(e.operand) << 32 ^ static_cast<uint64_t>(e.operand2));
   h = mix(h, static_cast<uint64_t>(e.ival));
   h = mix(h, std::bit_cast<uint64_t>(e.fval));
@@ -67,7 +67,8 @@ std::string op_error(Op op, const std::vector<DType>& types) {
   switch (op) {
     case Op::Select:
       if (t != DType::Bool) return "select needs a bool condition, not " + std::string(name(t));
-      if (types[1] != types[2]) return "select needs equal types, not " + std::string(name(types[1])) + " and " + std::string(name(types[2]));
+      if (types[1] != types[2])
+        return "select needs equal types, not " + std::string(name(types[1])) + " and " + std::string(name(types[2]));
       return "";
     case Op::Shl:
     case Op::Shr:

@@ -84,8 +84,8 @@ TEST(Expr, IntegerIdentities) {
 
 TEST(Expr, FloatsKeepTheirMeaning) {
   ExprPtr x = ld(0, {ix(0)});
-  EXPECT_EQ(mul(x, make_float(0))->kind, Ek::Op);   // NaN, infinity, the sign of zero
-  EXPECT_EQ(add(x, make_float(0))->kind, Ek::Op);   // -0 + 0 is 0
+  EXPECT_EQ(mul(x, make_float(0))->kind, Ek::Op);  // NaN, infinity, the sign of zero
+  EXPECT_EQ(add(x, make_float(0))->kind, Ek::Op);  // -0 + 0 is 0
   EXPECT_EQ(add(add(x, make_float(1)), make_float(2))->args[0]->kind, Ek::Op);
 }
 

@@ -66,7 +66,8 @@ ExprPtr fold_integer(Op op, std::vector<ExprPtr>& args) {
     case Op::Max:
       if (equal(a, b)) return a;
       break;
-    default: break;
+    default:
+      break;
   }
   return regroup(op, args);
 }

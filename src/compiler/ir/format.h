@@ -44,7 +44,7 @@ struct IntForm {
 };
 
 struct FormatType {
-  std::string name;              // "q4_k"; parameters spelled out: "act_q8<32>"
+  std::string name;              // parameters spelled out: "codes<32>"
   int block = 1;                 // elements in a block along the innermost axis
   int block_bytes = 0;           // block formats
   bool row_planes = false;       // fields are planes inside each row: offset of a plane = sum of the planes before it, each

@@ -67,10 +67,10 @@ using interp::Decoded;
 using FindDecoded = std::function<std::shared_ptr<Decoded>(const uint8_t*, const FormatRef&, int64_t rows, int64_t k)>;
 
 struct Slot {
-  std::shared_ptr<Tensor> owned;      // made here, or
-  Tensor* tensor = nullptr;           // bound by the caller
-  std::shared_ptr<Decoded> decoded;   // of a formatted tensor
-  Type type;                          // dims constant
+  std::shared_ptr<Tensor> owned;     // made here, or
+  Tensor* tensor = nullptr;          // bound by the caller
+  std::shared_ptr<Decoded> decoded;  // of a formatted tensor
+  Type type;                         // dims constant
   Tensor& get() const { return owned ? *owned : *tensor; }
 };
 
@@ -134,7 +134,8 @@ class Run {
     for (const auto& [s, v] : symbols_) {
       auto bound = f_.bounds.find(s);
       if (v < 0 || (bound != f_.bounds.end() && v > bound->second))
-        return "the symbol " + s + " is " + std::to_string(v) + ", expected 0 to " + (bound == f_.bounds.end() ? "any" : std::to_string(bound->second));
+        return "the symbol " + s + " is " + std::to_string(v) + ", expected 0 to " +
+               (bound == f_.bounds.end() ? "any" : std::to_string(bound->second));
     }
     return "";
   }
@@ -166,16 +167,20 @@ class Run {
     std::string error = resolve(v.type, s.type);
     if (!error.empty()) return error;
     switch (v.kind) {
-      case ValueKind::Param: return bind_param(v, s);
+      case ValueKind::Param:
+        return bind_param(v, s);
       case ValueKind::Const:
         s.owned = std::make_shared<Tensor>();
         s.owned->type = s.type;
         s.owned->external = v.data.data();
         add_decoded(s);
         return "";
-      case ValueKind::Reshape: return reshape(v, s);
-      case ValueKind::Compute: return compute(v, s);
-      case ValueKind::Scatter: return scatter(v, s);
+      case ValueKind::Reshape:
+        return reshape(v, s);
+      case ValueKind::Compute:
+        return compute(v, s);
+      case ValueKind::Scatter:
+        return scatter(v, s);
     }
     return "";
   }
@@ -198,7 +203,8 @@ class Run {
     s.tensor = b_.params.at(v.name);
     if (!(s.tensor->type == s.type)) return "expected " + to_string(s.type) + ", bound to " + to_string(s.tensor->type);
     if (!s.tensor->external && static_cast<int64_t>(s.tensor->data.size()) != byte_size(s.type))
-      return "expected " + std::to_string(byte_size(s.type)) + " bytes for " + to_string(s.type) + ", got " + std::to_string(s.tensor->data.size());
+      return "expected " + std::to_string(byte_size(s.type)) + " bytes for " + to_string(s.type) + ", got " +
+             std::to_string(s.tensor->data.size());
     add_decoded(s);
     return "";
   }
@@ -272,16 +278,17 @@ Interpreter::~Interpreter() = default;
 void Interpreter::forget() { caches_->by_address.clear(); }
 
 Result<std::vector<Tensor>> Interpreter::run(const Function& f, const Bindings& b) {
-  return Run(f, b, [this](const uint8_t* at, const FormatRef& format, int64_t rows, int64_t k) {
-           std::shared_ptr<Decoded>& d = caches_->by_address[{at, format.get(), rows, k}];
-           if (!d) {
-             d = std::make_shared<Decoded>();
-             d->format = format;
-             d->rows = rows;
-             d->k = k;
-           }
-           return d;
-         })
+  return Run(f, b,
+             [this](const uint8_t* at, const FormatRef& format, int64_t rows, int64_t k) {
+               std::shared_ptr<Decoded>& d = caches_->by_address[{at, format.get(), rows, k}];
+               if (!d) {
+                 d = std::make_shared<Decoded>();
+                 d->format = format;
+                 d->rows = rows;
+                 d->k = k;
+               }
+               return d;
+             })
       .run();
 }
 

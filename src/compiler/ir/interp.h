@@ -5,7 +5,8 @@
 //  - x f32 and w anything: the f32 sum over k ascending of x[k] * value(w, k), accumulated in f64 and rounded once.
 //  - x a row-plane format with one scale field s (per `group`), codes q (i8), w with an integer form of block B (IntForm).
 //    Let E be the finest extent among w's float levels and `group`. For each run of E elements, in f32:
-//      P = sum over runs g of the integer scale's extent (or the whole run where there is none) of sc_g * sum_k q[k] * code(k)   (int32, exact)
+//      P = sum over runs g of the integer scale's extent (or the whole run where there is none) of sc_g * sum_k q[k] * code(k)
+//          (exact)
 //      M = sum of sc_g * sum_k q[k]                                       (int32, exact; used where bias != 0)
 //      O = sum over runs of the integer offset of m_g * sum_k q[k]        (int32, exact; where there are offset levels)
 //      y += s * (d * (P + bias * M) + m * O)

@@ -38,7 +38,8 @@ TEST(Interp, ElementwiseOverAwkwardShapes) {
         int w = add_param(f, "w", type_of(DType::F32, {n}), Role::Weight);
         ExprPtr shifted = ld(0, {ix(0), mod(add(ix(1), i32(1)), i32(n))});
         f.results = {add_compute(f, type_of(DType::F32, {Dim("T"), n}), {x, w}, {"t", "n"}, add(mul(shifted, ld(1, {ix(1)})), f32(ix(0))))};
-        Tensor xt = tensor(type_of(DType::F32, {t, n}), random_floats(t * n, 1)), wt = tensor(type_of(DType::F32, {n}), random_floats(n, 2));
+        Tensor xt = tensor(type_of(DType::F32, {t, n}), random_floats(t * n, 1)),
+               wt = tensor(type_of(DType::F32, {n}), random_floats(n, 2));
         auto out = values_of<float>(run_one(f, {{"x", &xt}, {"w", &wt}}, threads));
         auto xv = values_of<float>(xt), wv = values_of<float>(wt);
         for (int64_t i = 0; i < t; ++i)
@@ -229,7 +230,8 @@ TEST(Interp, DecodesSumsOverRangesPerElement) {
   f->block = 8;
   f->block_bytes = 10;
   f->fields = {{"d", DType::F16, 1, 0}, {"q", DType::I8, 8, 2}};
-  f->value = mul(f32(field(0, DType::F16, i32(0))), f32(sum(1, i32(0), add(ix(0), i32(1)), make_cast(field(1, DType::I8, ix(1)), DType::I32))));
+  f->value =
+      mul(f32(field(0, DType::F16, i32(0))), f32(sum(1, i32(0), add(ix(0), i32(1)), make_cast(field(1, DType::I8, ix(1)), DType::I32))));
   Tensor t = random_formatted(f, 3, 200, 21);
   std::vector<float> got = to_floats(t);
   for (int e = 0; e < 600; ++e) {
@@ -348,13 +350,15 @@ TEST(Interp, ScatterIntoState) {
   int64_t places = 10, c = 20;
   Function f;
   int state = add_param(f, "k", type_of(DType::F16, {places, c}), Role::State);
-  int x = add_param(f, "x", type_of(DType::F32, {Dim("T"), c}), Role::Input), at = add_param(f, "at", type_of(DType::I32, {Dim("T")}), Role::Input);
+  int x = add_param(f, "x", type_of(DType::F32, {Dim("T"), c}), Role::Input),
+      at = add_param(f, "at", type_of(DType::I32, {Dim("T")}), Role::Input);
   int s = add_scatter(f, {Dim("T"), c}, {state, x, at}, {"t", "c"}, {ld(2, {ix(0)}, DType::I32), ix(1)},
                       make_cast(ld(1, {ix(0), ix(1)}), DType::F16));
   int total = add_compute(f, type_of(DType::F32, {places}), {s}, {"p"}, sum(1, i32(0), i32(c), f32(ld(0, {ix(0), ix(1)}, DType::F16))));
   f.results = {total, s};
   Tensor st = make_tensor(type_of(DType::F16, {places, c}));
-  Tensor xt = tensor(type_of(DType::F32, {2, c}), random_floats(2 * c, 16)), att = tensor(type_of(DType::I32, {2}), std::vector<int32_t>{7, 2});
+  Tensor xt = tensor(type_of(DType::F32, {2, c}), random_floats(2 * c, 16)),
+         att = tensor(type_of(DType::I32, {2}), std::vector<int32_t>{7, 2});
   Bindings b;
   b.params = {{"k", &st}, {"x", &xt}, {"at", &att}};
   auto r = interpret(f, b);
@@ -398,7 +402,9 @@ TEST(Interp, ScatterIntoFormattedState) {
   Function f;
   int state = add_param(f, "s", type_of(fmt, {4, 96}), Role::State), x = add_param(f, "x", type_of(DType::F32, {64}), Role::Input);
   // Read before and after: what was decoded earlier in the run must not be used again.
-  auto row_sum = [&](int s) { return add_compute(f, type_of(DType::F32, {4}), {s}, {"r"}, sum(1, i32(0), i32(96), ld(0, {ix(0), ix(1)}))); };
+  auto row_sum = [&](int s) {
+    return add_compute(f, type_of(DType::F32, {4}), {s}, {"r"}, sum(1, i32(0), i32(96), ld(0, {ix(0), ix(1)})));
+  };
   int before = row_sum(state);
   int s = add_scatter(f, {64}, {state, x}, {"i"}, {i32(2), add(ix(0), i32(32))}, ld(1, {ix(0)}));
   f.results = {before, row_sum(s)};

@@ -21,7 +21,9 @@ class Lexer {
   void next();
   // The format or scalar type name at hand, which may hold <…>: ends before '['. Only where a type is expected.
   std::string_view type_name();
-  bool is(std::string_view punct_or_name) const { return (token_.kind == Tok::Punct || token_.kind == Tok::Name) && token_.text == punct_or_name; }
+  bool is(std::string_view punct_or_name) const {
+    return (token_.kind == Tok::Punct || token_.kind == Tok::Name) && token_.text == punct_or_name;
+  }
   void stop() { at_ = text_.size(), token_ = {Tok::End, {}, token_.line}; }
 
  private:

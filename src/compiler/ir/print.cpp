@@ -1,13 +1,15 @@
 // The text form of functions. Grammar (read.cpp reads exactly this; `#` starts a comment to the end of the line):
-//   type      = f32[T, 576] | q4_1[49152, 576] (a format's name) | @f16[4] (a format with the name of a scalar type)
 //   function  = "func" string ["bounds" "(" symbol "<=" int, … ")"] "{" value… "return" "%id", … "}"
 //   value     = "%id" [string] ":" type "=" operation [role]
-//   operation = "param" | "compute" operands axes body | "scatter" operands axes "over" dims "at" "(" expr, … ")" body
+//   type      = f32[T, 576] | nibbles<32>[49152, 576] (a format's name) | @f16[4] (a format with the name of a scalar type)
+//   operation = "param" | "compute" operands axes body | "scatter" operands axes "over" dims "at" "(" body, … ")" body
 //             | "reshape" "(%id)" | "const" ("[" numbers "]" | "0x…")
-//   body      = "{" ("let" name "=" expr ";")… expr "}"; a destination may stand without braces. A let names an expression, not a value: it may use any index
+//   body      = expr | "{" ("let" name "=" expr ";")… expr "}"
 //   expr      = 3 | 3:u8 | 1.5 | axis or i4 | T' (extent) | op(expr, …) | f32(expr) | bitcast<i32>(expr) | %1[expr, …]
-//             | table<i8>[1, 2](expr) | sum(i2: lo, hi, body) | softmax_sum(i2: lo, hi, score, value, sink) | dot(%1[…], %2[…])
-// An operand that stands twice in a list is written with its place: %1'0, %1'1.
+//             | table<i8>[1, 2](expr) | sum(i2: lo, hi, body) | softmax_sum(i2: lo, hi, score, value, sink)
+//             | dot(%1[…], %2[…]) | a let's name
+// A let names an expression, not a value: it may use any index, bound or not where it stands. An operand that stands twice in
+// a list is written with its place: %1'0, %1'1.
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -141,20 +143,32 @@ class ExprPrinter {
     std::string type(name(e.type));
     size_t n = e.args.size();
     switch (e.kind) {
-      case Ek::Int: return std::to_string(e.ival) + (e.type == DType::I32 ? "" : ":" + type);
-      case Ek::Float: return float_text(static_cast<float>(e.fval));
-      case Ek::Index: return index(e.ival);
-      case Ek::Extent: return e.symbol + "'";
-      case Ek::Op: return std::string(name(e.op)) + "(" + list(e.args, 0, n) + ")";
-      case Ek::Cast: return type + "(" + text(*e.args[0]) + ")";
-      case Ek::Bitcast: return "bitcast<" + type + ">(" + text(*e.args[0]) + ")";
-      case Ek::Load: return operand(e.operand) + "[" + list(e.args, 0, n) + "]";
-      case Ek::Field: return "field<" + std::to_string(e.ival) + ", " + type + ">[" + text(*e.args[0]) + "]";
-      case Ek::Table: return table_text(e) + "(" + text(*e.args[0]) + ")";
-      case Ek::Reduce: return std::string(name(e.reduction)) + "(i" + std::to_string(e.ival) + ": " + list(e.args, 0, n) + ")";
+      case Ek::Int:
+        return std::to_string(e.ival) + (e.type == DType::I32 ? "" : ":" + type);
+      case Ek::Float:
+        return float_text(static_cast<float>(e.fval));
+      case Ek::Index:
+        return index(e.ival);
+      case Ek::Extent:
+        return e.symbol + "'";
+      case Ek::Op:
+        return std::string(name(e.op)) + "(" + list(e.args, 0, n) + ")";
+      case Ek::Cast:
+        return type + "(" + text(*e.args[0]) + ")";
+      case Ek::Bitcast:
+        return "bitcast<" + type + ">(" + text(*e.args[0]) + ")";
+      case Ek::Load:
+        return operand(e.operand) + "[" + list(e.args, 0, n) + "]";
+      case Ek::Field:
+        return "field<" + std::to_string(e.ival) + ", " + type + ">[" + text(*e.args[0]) + "]";
+      case Ek::Table:
+        return table_text(e) + "(" + text(*e.args[0]) + ")";
+      case Ek::Reduce:
+        return std::string(name(e.reduction)) + "(i" + std::to_string(e.ival) + ": " + list(e.args, 0, n) + ")";
       case Ek::Dot: {
         size_t split = static_cast<size_t>(e.ival);
-        return "dot(" + operand(e.operand) + "[" + list(e.args, 0, split) + "], " + operand(e.operand2) + "[" + list(e.args, split, n) + "])";
+        return "dot(" + operand(e.operand) + "[" + list(e.args, 0, split) + "], " + operand(e.operand2) + "[" + list(e.args, split, n) +
+               "])";
       }
     }
     return "";
@@ -222,11 +236,16 @@ std::string scatter_text(const Value& v) {
 
 std::string operation_text(const Value& v) {
   switch (v.kind) {
-    case ValueKind::Param: return "param";
-    case ValueKind::Compute: return compute_text(v);
-    case ValueKind::Scatter: return scatter_text(v);
-    case ValueKind::Reshape: return "reshape(" + ids(v.operands) + ")";
-    case ValueKind::Const: return const_text(v);
+    case ValueKind::Param:
+      return "param";
+    case ValueKind::Compute:
+      return compute_text(v);
+    case ValueKind::Scatter:
+      return scatter_text(v);
+    case ValueKind::Reshape:
+      return "reshape(" + ids(v.operands) + ")";
+    case ValueKind::Const:
+      return const_text(v);
   }
   return "";
 }
@@ -254,8 +273,6 @@ std::string print(const Function& f) {
   return s + "  return " + ids(f.results) + "\n}\n";
 }
 
-std::string print(const ExprPtr& e) {
-  return ExprPrinter(nullptr).body(e, false);
-}
+std::string print(const ExprPtr& e) { return ExprPrinter(nullptr).body(e, false); }
 
 }  // namespace lumen::ir

@@ -50,7 +50,8 @@ class Reader : ReaderBase {
   bool value_id(int& id) {
     if (lex.peek().kind != Tok::Value) return fail("expected a value such as %0");
     int64_t v = 0;
-    if (!parse_integer(lex.peek().text, v) || v >= static_cast<int64_t>(f_.values.size())) return fail("%" + std::string(lex.peek().text) + " is not defined");
+    if (!parse_integer(lex.peek().text, v) || v >= static_cast<int64_t>(f_.values.size()))
+      return fail("%" + std::string(lex.peek().text) + " is not defined");
     id = static_cast<int>(v);
     lex.next();
     return true;

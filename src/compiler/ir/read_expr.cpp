@@ -55,7 +55,8 @@ bool ReaderBase::string(std::string& out) {
     unsigned code = 0;
     if (i + 1 < s.size() && (s[i + 1] == '"' || s[i + 1] == '\\')) {
       out += s[++i];
-    } else if (i + 3 < s.size() && s[i + 1] == 'x' && std::from_chars(s.data() + i + 2, s.data() + i + 4, code, 16).ptr == s.data() + i + 4) {
+    } else if (i + 3 < s.size() && s[i + 1] == 'x' &&
+               std::from_chars(s.data() + i + 2, s.data() + i + 4, code, 16).ptr == s.data() + i + 4) {
       out += static_cast<char>(code);
       i += 3;
     } else {
@@ -160,7 +161,8 @@ bool ExprReader::variable(const std::string& name, Parsed& out) {
   if (name == "inf") return finish(make_float(std::numeric_limits<double>::infinity()), 0, out);
   if (name == "nan") return finish(make_float(std::numeric_limits<double>::quiet_NaN()), 0, out);
   int64_t number = 0;
-  if (is_index_name(name) && r_.parse_integer(std::string_view(name).substr(1), number)) return finish(make_index(static_cast<int>(number)), 0, out);
+  if (is_index_name(name) && r_.parse_integer(std::string_view(name).substr(1), number))
+    return finish(make_index(static_cast<int>(number)), 0, out);
   return r_.fail(quote(name) + " is not an axis, a let, or an index such as i2");
 }
 
@@ -282,8 +284,10 @@ bool ExprReader::reduce(Reduction r, Parsed& out) {
   if (!arguments(")", args, depth)) return false;
   bool softmax = r == Reduction::SoftmaxSum;
   std::string what(ir::name(r));
-  if (softmax ? args.size() != 4 && args.size() != 5 : args.size() != 3) return r_.fail(what + " has " + std::to_string(args.size()) + " arguments");
-  if (!is_integer(args[0]->type) || args[0]->type != args[1]->type) return r_.fail("the bounds of " + what + " must be integers of one type");
+  if (softmax ? args.size() != 4 && args.size() != 5 : args.size() != 3)
+    return r_.fail(what + " has " + std::to_string(args.size()) + " arguments");
+  if (!is_integer(args[0]->type) || args[0]->type != args[1]->type)
+    return r_.fail("the bounds of " + what + " must be integers of one type");
   DType t = args[2]->type;
   if (t == DType::Bool || t == DType::F64) return r_.fail(what + " of " + std::string(lumen::name(t)));
   for (size_t i = 2; softmax && i < args.size(); ++i)
@@ -300,7 +304,8 @@ bool ExprReader::operand(int& number) {
   if (r_.accept("'")) {
     int64_t place = 0;
     if (!r_.integer(place)) return false;
-    if (place < 0 || place >= static_cast<int64_t>(ops.size()) || ops[static_cast<size_t>(place)] != id) return r_.fail("operand " + std::to_string(place) + " is not %" + text);
+    if (place < 0 || place >= static_cast<int64_t>(ops.size()) || ops[static_cast<size_t>(place)] != id)
+      return r_.fail("operand " + std::to_string(place) + " is not %" + text);
     number = static_cast<int>(place);
     return true;
   }
@@ -328,7 +333,8 @@ bool ExprReader::load(Parsed& out) {
 bool ExprReader::dot(Parsed& out) {
   int x = 0, w = 0, depth = 0;
   std::vector<ExprPtr> x_row, w_row;
-  if (!r_.expect("(") || !operand(x) || !row(x_row, depth) || !r_.expect(",") || !operand(w) || !row(w_row, depth) || !r_.expect(")")) return false;
+  if (!r_.expect("(") || !operand(x) || !row(x_row, depth) || !r_.expect(",") || !operand(w) || !row(w_row, depth) || !r_.expect(")"))
+    return false;
   return finish(make_dot(x, std::move(x_row), w, std::move(w_row)), depth, out);
 }
 

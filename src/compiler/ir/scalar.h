@@ -13,14 +13,22 @@ namespace lumen::ir {
 
 inline int64_t wrap(int64_t v, DType t) {
   switch (t) {
-    case DType::Bool: return v != 0;
-    case DType::I8: return static_cast<int8_t>(v);
-    case DType::U8: return static_cast<uint8_t>(v);
-    case DType::I16: return static_cast<int16_t>(v);
-    case DType::U16: return static_cast<uint16_t>(v);
-    case DType::I32: return static_cast<int32_t>(v);
-    case DType::U32: return static_cast<uint32_t>(v);
-    default: return v;
+    case DType::Bool:
+      return v != 0;
+    case DType::I8:
+      return static_cast<int8_t>(v);
+    case DType::U8:
+      return static_cast<uint8_t>(v);
+    case DType::I16:
+      return static_cast<int16_t>(v);
+    case DType::U16:
+      return static_cast<uint16_t>(v);
+    case DType::I32:
+      return static_cast<int32_t>(v);
+    case DType::U32:
+      return static_cast<uint32_t>(v);
+    default:
+      return v;
   }
 }
 inline float round_to(float v, DType t) {
@@ -61,26 +69,46 @@ inline bool int_less(int64_t a, int64_t b, DType t) {
 inline int64_t int_op(Op op, DType t, int64_t a, int64_t b) {
   auto u = [](int64_t v) { return static_cast<uint64_t>(v); };
   switch (op) {
-    case Op::Add: return wrap(static_cast<int64_t>(u(a) + u(b)), t);
-    case Op::Sub: return wrap(static_cast<int64_t>(u(a) - u(b)), t);
-    case Op::Mul: return wrap(static_cast<int64_t>(u(a) * u(b)), t);
-    case Op::Div: return wrap(floor_div(a, b, t), t);
-    case Op::Mod: return wrap(floor_mod(a, b, t), t);
-    case Op::Min: return int_less(a, b, t) ? a : b;
-    case Op::Max: return int_less(b, a, t) ? a : b;
-    case Op::And: return a & b;
-    case Op::Or: return a | b;
-    case Op::Xor: return a ^ b;
-    case Op::Shl: return wrap(shift_left(a, b, t), t);
-    case Op::Shr: return wrap(shift_right(a, b, t), t);
-    case Op::Eq: return a == b;
-    case Op::Ne: return a != b;
-    case Op::Lt: return int_less(a, b, t);
-    case Op::Le: return !int_less(b, a, t);
-    case Op::Neg: return wrap(static_cast<int64_t>(0 - u(a)), t);
-    case Op::Not: return t == DType::Bool ? !a : wrap(~a, t);
-    case Op::Abs: return wrap(is_signed(t) && a < 0 ? static_cast<int64_t>(0 - u(a)) : a, t);
-    default: return 0;
+    case Op::Add:
+      return wrap(static_cast<int64_t>(u(a) + u(b)), t);
+    case Op::Sub:
+      return wrap(static_cast<int64_t>(u(a) - u(b)), t);
+    case Op::Mul:
+      return wrap(static_cast<int64_t>(u(a) * u(b)), t);
+    case Op::Div:
+      return wrap(floor_div(a, b, t), t);
+    case Op::Mod:
+      return wrap(floor_mod(a, b, t), t);
+    case Op::Min:
+      return int_less(a, b, t) ? a : b;
+    case Op::Max:
+      return int_less(b, a, t) ? a : b;
+    case Op::And:
+      return a & b;
+    case Op::Or:
+      return a | b;
+    case Op::Xor:
+      return a ^ b;
+    case Op::Shl:
+      return wrap(shift_left(a, b, t), t);
+    case Op::Shr:
+      return wrap(shift_right(a, b, t), t);
+    case Op::Eq:
+      return a == b;
+    case Op::Ne:
+      return a != b;
+    case Op::Lt:
+      return int_less(a, b, t);
+    case Op::Le:
+      return !int_less(b, a, t);
+    case Op::Neg:
+      return wrap(static_cast<int64_t>(0 - u(a)), t);
+    case Op::Not:
+      return t == DType::Bool ? !a : wrap(~a, t);
+    case Op::Abs:
+      return wrap(is_signed(t) && a < 0 ? static_cast<int64_t>(0 - u(a)) : a, t);
+    default:
+      return 0;
   }
 }
 
@@ -91,35 +119,60 @@ inline float float_mod(float a, float b) {  // the divisor's sign, as for intege
 // Op on floats that gives a float.
 inline float float_op(Op op, float a, float b) {
   switch (op) {
-    case Op::Add: return a + b;
-    case Op::Sub: return a - b;
-    case Op::Mul: return a * b;
-    case Op::Div: return a / b;
-    case Op::Mod: return float_mod(a, b);
-    case Op::Min: return a < b ? a : b;
-    case Op::Max: return a > b ? a : b;
-    case Op::Pow: return std::pow(a, b);
-    case Op::Neg: return -a;
-    case Op::Abs: return std::fabs(a);
-    case Op::Sqrt: return std::sqrt(a);
-    case Op::Rsqrt: return 1.0f / std::sqrt(a);
-    case Op::Exp: return std::exp(a);
-    case Op::Log: return std::log(a);
-    case Op::Sin: return std::sin(a);
-    case Op::Cos: return std::cos(a);
-    case Op::Tanh: return std::tanh(a);
-    case Op::Erf: return std::erf(a);
-    case Op::Floor: return std::floor(a);
-    case Op::Round: return std::nearbyint(a);
-    default: return 0;
+    case Op::Add:
+      return a + b;
+    case Op::Sub:
+      return a - b;
+    case Op::Mul:
+      return a * b;
+    case Op::Div:
+      return a / b;
+    case Op::Mod:
+      return float_mod(a, b);
+    case Op::Min:
+      return a < b ? a : b;
+    case Op::Max:
+      return a > b ? a : b;
+    case Op::Pow:
+      return std::pow(a, b);
+    case Op::Neg:
+      return -a;
+    case Op::Abs:
+      return std::fabs(a);
+    case Op::Sqrt:
+      return std::sqrt(a);
+    case Op::Rsqrt:
+      return 1.0f / std::sqrt(a);
+    case Op::Exp:
+      return std::exp(a);
+    case Op::Log:
+      return std::log(a);
+    case Op::Sin:
+      return std::sin(a);
+    case Op::Cos:
+      return std::cos(a);
+    case Op::Tanh:
+      return std::tanh(a);
+    case Op::Erf:
+      return std::erf(a);
+    case Op::Floor:
+      return std::floor(a);
+    case Op::Round:
+      return std::nearbyint(a);
+    default:
+      return 0;
   }
 }
 inline bool float_compare(Op op, float a, float b) {
   switch (op) {
-    case Op::Eq: return a == b;
-    case Op::Ne: return a != b;
-    case Op::Lt: return a < b;
-    default: return a <= b;
+    case Op::Eq:
+      return a == b;
+    case Op::Ne:
+      return a != b;
+    case Op::Lt:
+      return a < b;
+    default:
+      return a <= b;
   }
 }
 

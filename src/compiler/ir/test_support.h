@@ -46,7 +46,8 @@ std::vector<T> values_of(const Tensor& t) {
 
 inline ExprPtr field(int n, DType t, ExprPtr at) { return make_field(n, t, std::move(at)); }
 inline ExprPtr nibble_of(ExprPtr byte, ExprPtr which) {  // bits 4 * which of a byte
-  return make_op(Op::And, {make_op(Op::Shr, {std::move(byte), make_op(Op::Mul, {std::move(which), make_int(4)})}), make_int(15, DType::U8)});
+  return make_op(Op::And,
+                 {make_op(Op::Shr, {std::move(byte), make_op(Op::Mul, {std::move(which), make_int(4)})}), make_int(15, DType::U8)});
 }
 
 // d: f16, qs: u8[16]; value = d * (nibble - 8), 32 elements; low nibbles first.
@@ -76,7 +77,8 @@ inline FormatRef two_level_format() {
   f->name = "two_level";
   f->block = 256;
   f->block_bytes = 2 + 2 + 8 + 8 + 128;
-  f->fields = {{"d", DType::F16, 1, 0}, {"dmin", DType::F16, 1, 2}, {"sc", DType::U8, 8, 4}, {"m", DType::U8, 8, 12}, {"qs", DType::U8, 128, 20}};
+  f->fields = {
+      {"d", DType::F16, 1, 0}, {"dmin", DType::F16, 1, 2}, {"sc", DType::U8, 8, 4}, {"m", DType::U8, 8, 12}, {"qs", DType::U8, 128, 20}};
   // Byte 32 * (k / 64) + k % 32, low nibble for the first 32 of 64.
   ExprPtr at = add(mul(div(ix(0), i32(64)), i32(32)), mod(ix(0), i32(32)));
   ExprPtr raw = nibble_of(field(4, DType::U8, at), mod(div(ix(0), i32(32)), i32(2)));

@@ -116,7 +116,8 @@ class Generator {
     }
   }
   ExprPtr leaf(DType t) {
-    if (t == DType::I32 && pick(2)) return pick(4) ? ix(scope_[static_cast<size_t>(pick(static_cast<int>(scope_.size())))]) : make_extent("T");
+    if (t == DType::I32 && pick(2))
+      return pick(4) ? ix(scope_[static_cast<size_t>(pick(static_cast<int>(scope_.size())))]) : make_extent("T");
     if (t == DType::F32) return make_float(pick(5) ? (g_() % 2000 - 1000.0) / 7 : pick(2) ? INFINITY : 1e-42);
     if (is_float(t)) return make_cast(make_cast(ix(0), DType::F32), t);
     return make_int(static_cast<int64_t>(g_()) * (pick(2) ? 1 : -2147483659LL), t);
@@ -142,11 +143,16 @@ class Generator {
   ExprPtr expr(DType t, int depth) {
     if (depth == 0) return leaf(t);
     switch (pick(9)) {
-      case 0: return leaf(t);
-      case 1: return load(t);
-      case 2: return make_cast(expr(some_type(), depth - 1), t);
-      case 3: return make_op(Op::Select, {make_op(Op::Le, {expr(t, depth - 1), leaf(t)}), expr(t, depth - 1), leaf(t)});
-      case 4: return reduce(t, depth);
+      case 0:
+        return leaf(t);
+      case 1:
+        return load(t);
+      case 2:
+        return make_cast(expr(some_type(), depth - 1), t);
+      case 3:
+        return make_op(Op::Select, {make_op(Op::Le, {expr(t, depth - 1), leaf(t)}), expr(t, depth - 1), leaf(t)});
+      case 4:
+        return reduce(t, depth);
       case 5: {
         ExprPtr shared = expr(t, depth - 1);
         return make_op(Op::Mul, {make_op(Op::Add, {shared, leaf(t)}), shared});
@@ -159,7 +165,8 @@ class Generator {
         for (int i = 0; i < 3; ++i) table.push_back((g_() % 255) / (is_float(t) ? 10.0 : 1.0));
         return make_table(std::make_shared<const std::vector<double>>(table), t, expr(DType::I32, depth - 1));
       }
-      default: return make_op(static_cast<Op>(pick(7)), {expr(t, depth - 1), expr(t, depth - 1)});
+      default:
+        return make_op(static_cast<Op>(pick(7)), {expr(t, depth - 1), expr(t, depth - 1)});
     }
   }
 
@@ -179,8 +186,8 @@ TEST(Text, RandomFunctionsRoundTrip) {
     EXPECT_EQ(verify(again), verify(f));
     for (size_t i = 0; i < f.values.size(); ++i) {
       const Value &a = f.values[i], &b = again.values[i];
-      ASSERT_TRUE(a.kind == b.kind && a.type == b.type && a.name == b.name && a.role == b.role && a.operands == b.operands && a.dims == b.dims &&
-                  a.data == b.data)
+      ASSERT_TRUE(a.kind == b.kind && a.type == b.type && a.name == b.name && a.role == b.role && a.operands == b.operands &&
+                  a.dims == b.dims && a.data == b.data)
           << text;
       if (a.body) {
         ASSERT_TRUE(equal(a.body, b.body)) << text;
@@ -203,10 +210,17 @@ TEST(Text, DamagedTextNeverCrashes) {
       for (int edits = 1 + static_cast<int>(g() % 3); edits > 0 && !s.empty(); --edits) {
         size_t at = g() % s.size(), from = g() % s.size(), n = g() % 12;
         switch (g() % 4) {
-          case 0: s[at] = static_cast<char>(g()); break;
-          case 1: s.erase(at, n); break;
-          case 2: s.insert(at, s.substr(from, n)); break;
-          default: s.resize(at);
+          case 0:
+            s[at] = static_cast<char>(g());
+            break;
+          case 1:
+            s.erase(at, n);
+            break;
+          case 2:
+            s.insert(at, s.substr(from, n));
+            break;
+          default:
+            s.resize(at);
         }
       }
       auto r = read(s, find_format);
@@ -228,7 +242,9 @@ TEST(Text, DamagedTextNeverCrashes) {
 }
 
 TEST(Text, ErrorsNameTheLine) {
-  auto body = [](const std::string& e) { return "func \"f\" {\n  %0 \"x\": f32[4] = param\n  %1: f32[4] = compute(%0) [i] { " + e + " }\n  return %1\n}\n"; };
+  auto body = [](const std::string& e) {
+    return "func \"f\" {\n  %0 \"x\": f32[4] = param\n  %1: f32[4] = compute(%0) [i] { " + e + " }\n  return %1\n}\n";
+  };
   EXPECT_EQ(error_of(body("%0[i]")), "");
   EXPECT_EQ(error_of(body("add(%0[i], 1)")), "line 3: add needs equal types, not f32 and i32");
   EXPECT_EQ(error_of(body("%0[j]")), "line 3: \"j\" is not an axis, a let, or an index such as i2");

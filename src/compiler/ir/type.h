@@ -25,7 +25,7 @@ struct Dim {
 };
 std::string to_string(const Dim& d);
 
-// f32[T, 576], i32[S], q4_k[2048, 2048]
+// f32[T, 576], i32[S], nibbles<32>[2048, 2048]
 struct Type {
   DType scalar = DType::F32;  // what a Load yields: F32 for a formatted tensor
   FormatRef format;           // null: elements are stored as `scalar`

@@ -27,7 +27,8 @@ class BodyCheck {
     if (error_.empty()) error_ = std::move(m);
   }
   const Type* operand(int n) {
-    if (n >= 0 && n < static_cast<int>(v_.operands.size())) return &f_.values[static_cast<size_t>(v_.operands[static_cast<size_t>(n)])].type;
+    if (n >= 0 && n < static_cast<int>(v_.operands.size()))
+      return &f_.values[static_cast<size_t>(v_.operands[static_cast<size_t>(n)])].type;
     fail("the body uses operand " + std::to_string(n) + " of " + std::to_string(v_.operands.size()));
     return nullptr;
   }
@@ -60,20 +61,29 @@ class BodyCheck {
       case Ek::Extent:
         if (!is_identifier(e.symbol)) fail("the symbol " + quote(e.symbol) + " is not an identifier");
         break;
-      case Ek::Op: op(e); break;
+      case Ek::Op:
+        op(e);
+        break;
       case Ek::Cast:
       case Ek::Bitcast:
         if (e.args.size() != 1 || e.type == DType::F64 || e.args[0]->type == DType::F64) return fail("there is no f64 arithmetic");
         if (e.kind == Ek::Bitcast && size_of(e.type) != size_of(e.args[0]->type)) fail("bitcast between different sizes");
         break;
-      case Ek::Load: load(e); break;
-      case Ek::Field: fail("a field can only be read in a format's rule"); break;
+      case Ek::Load:
+        load(e);
+        break;
+      case Ek::Field:
+        fail("a field can only be read in a format's rule");
+        break;
       case Ek::Table:
         if (!e.table || e.args.size() != 1) return fail("a table needs one index");
         index(e.args[0]);
         break;
-      case Ek::Dot: dot(e); break;
-      case Ek::Reduce: break;
+      case Ek::Dot:
+        dot(e);
+        break;
+      case Ek::Reduce:
+        break;
     }
   }
 
@@ -139,7 +149,8 @@ class BodyCheck {
     bound_.erase(var);
     scope_ = outer;
     if (!error_.empty()) return;
-    if (e.type == DType::Bool || e.type != e.args[2]->type) return fail(std::string(name(e.reduction)) + " of " + type_name(e.args[2]->type));
+    if (e.type == DType::Bool || e.type != e.args[2]->type)
+      return fail(std::string(name(e.reduction)) + " of " + type_name(e.args[2]->type));
     for (size_t i = 2; softmax && i < n; ++i)
       if (e.args[i]->type != DType::F32) return fail("softmax_sum needs f32, not " + type_name(e.args[i]->type));
   }
@@ -167,7 +178,9 @@ std::string check_type(const Type& t) {
   if (t.rank() == 0) return "a formatted tensor needs an axis";
   const Dim& k = t.dims.back();
   bool whole = k.is_const() ? k.value % t.format->block == 0 && k.value > 0 : t.format->block == 1 && !t.format->row_planes;
-  return whole ? "" : "rows of " + to_string(k) + " elements do not hold whole blocks of " + std::to_string(t.format->block) + " of " + t.format->name;
+  return whole ? ""
+               : "rows of " + to_string(k) + " elements do not hold whole blocks of " + std::to_string(t.format->block) + " of " +
+                     t.format->name;
 }
 
 // Constant part of the element count, and its symbols.
@@ -205,7 +218,8 @@ class FunctionCheck {
     storage_[id] = v.id;
     for (int o : v.operands) {
       if (o < 0 || o >= v.id) return "operand %" + std::to_string(o) + " is not defined before it";
-      if (stale_[static_cast<size_t>(o)]) return "operand %" + std::to_string(o) + " was overwritten by a scatter; its result stands for it";
+      if (stale_[static_cast<size_t>(o)])
+        return "operand %" + std::to_string(o) + " was overwritten by a scatter; its result stands for it";
     }
     if (v.type.scalar == DType::F64 && v.kind != ValueKind::Param && v.kind != ValueKind::Const) return "there is no f64 arithmetic";
     std::string m = check_type(v.type);
@@ -214,13 +228,16 @@ class FunctionCheck {
       case ValueKind::Param:
         if (v.name.empty()) return "a parameter needs a name";
         return names_.insert(v.name).second ? "" : "two parameters have this name";
-      case ValueKind::Const: return constant(v);
-      case ValueKind::Reshape: return reshape(v);
+      case ValueKind::Const:
+        return constant(v);
+      case ValueKind::Reshape:
+        return reshape(v);
       case ValueKind::Compute:
         if (v.dims != v.type.dims) return "the domain differs from the type's dimensions";
         m = axes(v);
         return m.empty() ? body(v) : m;
-      case ValueKind::Scatter: return scatter(v);
+      case ValueKind::Scatter:
+        return scatter(v);
     }
     return "unknown kind";
   }
@@ -244,13 +261,16 @@ class FunctionCheck {
     Type same = v.type;
     same.dims = from.dims;
     if (!(same == from)) return "a reshape keeps the element type: " + to_string(from) + " to " + to_string(v.type);
-    if (elements(from.dims) != elements(v.type.dims)) return "a reshape keeps the number of elements: " + to_string(from) + " to " + to_string(v.type);
-    if (v.type.format && v.type.format->row_planes && !(from.dims.back() == v.type.dims.back())) return "a reshape keeps the rows of " + v.type.format->name;
+    if (elements(from.dims) != elements(v.type.dims))
+      return "a reshape keeps the number of elements: " + to_string(from) + " to " + to_string(v.type);
+    if (v.type.format && v.type.format->row_planes && !(from.dims.back() == v.type.dims.back()))
+      return "a reshape keeps the rows of " + v.type.format->name;
     return "";
   }
 
   std::string axes(const Value& v) {
-    return v.axes.size() == v.dims.size() ? "" : std::to_string(v.axes.size()) + " axis names for " + std::to_string(v.dims.size()) + " axes";
+    return v.axes.size() == v.dims.size() ? ""
+                                          : std::to_string(v.axes.size()) + " axis names for " + std::to_string(v.dims.size()) + " axes";
   }
   std::string body(const Value& v) {
     std::string m = BodyCheck(f_, v).run(v.body);
@@ -263,7 +283,8 @@ class FunctionCheck {
     int state = v.operands[0];
     const Type& t = f_.values[static_cast<size_t>(state)].type;
     if (!(t == v.type)) return "a scatter's type is its state's, " + to_string(t);
-    if (static_cast<int>(v.dest.size()) != t.rank()) return std::to_string(v.dest.size()) + " destination indices for rank " + std::to_string(t.rank());
+    if (static_cast<int>(v.dest.size()) != t.rank())
+      return std::to_string(v.dest.size()) + " destination indices for rank " + std::to_string(t.rank());
     std::string m = axes(v);
     if (m.empty()) m = body(v);
     for (const ExprPtr& d : v.dest) {

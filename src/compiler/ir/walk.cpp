@@ -40,18 +40,27 @@ bool equal_nodes(const Expr* a, const Expr* b, Proven& proven) {
 
 ExprPtr rebuild(const Expr& e, std::vector<ExprPtr> args) {
   switch (e.kind) {
-    case Ek::Op: return make_op(e.op, std::move(args));
-    case Ek::Cast: return make_cast(std::move(args[0]), e.type);
-    case Ek::Bitcast: return make_bitcast(std::move(args[0]), e.type);
-    case Ek::Load: return make_load(e.operand, e.type, std::move(args));
-    case Ek::Field: return make_field(static_cast<int>(e.ival), e.type, std::move(args[0]));
-    case Ek::Table: return make_table(e.table, e.type, std::move(args[0]));
-    case Ek::Reduce: return make_reduce(e.reduction, static_cast<int>(e.ival), std::move(args));
+    case Ek::Op:
+      return make_op(e.op, std::move(args));
+    case Ek::Cast:
+      return make_cast(std::move(args[0]), e.type);
+    case Ek::Bitcast:
+      return make_bitcast(std::move(args[0]), e.type);
+    case Ek::Load:
+      return make_load(e.operand, e.type, std::move(args));
+    case Ek::Field:
+      return make_field(static_cast<int>(e.ival), e.type, std::move(args[0]));
+    case Ek::Table:
+      return make_table(e.table, e.type, std::move(args[0]));
+    case Ek::Reduce:
+      return make_reduce(e.reduction, static_cast<int>(e.ival), std::move(args));
     case Ek::Dot: {
       std::vector<ExprPtr> x(args.begin(), args.begin() + e.ival), w(args.begin() + e.ival, args.end());
       return make_dot(e.operand, std::move(x), e.operand2, std::move(w));
     }
-    default: LUMEN_ASSERT(!"leaves have no arguments"); return nullptr;
+    default:
+      LUMEN_ASSERT(!"leaves have no arguments");
+      return nullptr;
   }
 }
 
@@ -91,9 +100,8 @@ ExprPtr substitute_node(const ExprPtr& e, int index, const ExprPtr& by, Memo& me
   if (e->kind == Ek::Index) return e->ival == index ? by : e;
   auto it = memo.find(e.get());
   if (it != memo.end()) return it->second;
-  ExprPtr r = map_args(e, [&](const ExprPtr& a, size_t i) {
-    return binds(*e, index) && in_binding(i) ? a : substitute_node(a, index, by, memo);
-  });
+  ExprPtr r =
+      map_args(e, [&](const ExprPtr& a, size_t i) { return binds(*e, index) && in_binding(i) ? a : substitute_node(a, index, by, memo); });
   memo.emplace(e.get(), r);
   return r;
 }

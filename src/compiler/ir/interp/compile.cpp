@@ -128,8 +128,10 @@ class Compiler {
 
   Src compile(const ExprPtr& e) {
     switch (e->kind) {
-      case Ek::Int: return constant(e->type, e->ival, 0);
-      case Ek::Float: return constant(DType::F32, 0, static_cast<float>(e->fval));
+      case Ek::Int:
+        return constant(e->type, e->ival, 0);
+      case Ek::Float:
+        return constant(DType::F32, 0, static_cast<float>(e->fval));
       case Ek::Extent: {
         for (const auto& [symbol, value] : in_.symbols)
           if (symbol == e->symbol) return constant(DType::I32, wrap(value, DType::I32), 0);
@@ -143,7 +145,8 @@ class Compiler {
           if (var == e->ival) return {reg, frames_[f].lane};
         return {};
       }
-      default: return place(e);
+      default:
+        return place(e);
     }
   }
 
@@ -240,8 +243,11 @@ class Compiler {
         i.aux = static_cast<int>(p_.dots.size()) - 1;
         return {emit(frames_.back(), i), i.vec};
       }
-      case Ek::Reduce: return build_reduce(e, i);
-      default: LUMEN_ASSERT(!"leaves are handled before"); return {};
+      case Ek::Reduce:
+        return build_reduce(e, i);
+      default:
+        LUMEN_ASSERT(!"leaves are handled before");
+        return {};
     }
   }
 
@@ -369,6 +375,8 @@ class Compiler {
 
 }  // namespace
 
-Program compile(const std::vector<ExprPtr>& outputs, const CompileInput& in, std::string& error) { return Compiler(in, error).run(outputs); }
+Program compile(const std::vector<ExprPtr>& outputs, const CompileInput& in, std::string& error) {
+  return Compiler(in, error).run(outputs);
+}
 
 }  // namespace lumen::ir::interp

@@ -63,7 +63,8 @@ const float* Machine::floats(const Operand& o, int64_t first, int64_t k, std::ve
     int64_t row_k = o.row_length();
     return o.decoded->floats->row(first / row_k) + first % row_k;
   }
-  if (o.scalar == DType::F32 && reinterpret_cast<uintptr_t>(o.bytes) % alignof(float) == 0) return reinterpret_cast<const float*>(o.bytes) + first;
+  if (o.scalar == DType::F32 && reinterpret_cast<uintptr_t>(o.bytes) % alignof(float) == 0)
+    return reinterpret_cast<const float*>(o.bytes) + first;
   scratch.resize(static_cast<size_t>(k));
   Vec v;
   for (int64_t i = 0; i < k; ++i) {
@@ -95,7 +96,9 @@ void Machine::run_sum_product(const Instr& i, int n) {
   run_block(l.pre, n);
   const Operand &a = (*operands_)[l.a.operand], &b = (*operands_)[l.b.operand];
   // Rows stored as f32 or kept decoded stay where they are; dense 16-bit rows are converted, one lane at a time.
-  auto converted = [](const Operand& o) { return !o.format && (o.scalar != DType::F32 || reinterpret_cast<uintptr_t>(o.bytes) % alignof(float)); };
+  auto converted = [](const Operand& o) {
+    return !o.format && (o.scalar != DType::F32 || reinterpret_cast<uintptr_t>(o.bytes) % alignof(float));
+  };
   auto row = [&](const Access& x, const Operand& o, int lane, std::vector<float>& scratch) -> const float* {
     int64_t first = 0;
     return row_start(x, lane, k, first) ? floats(o, first, k, scratch) : nullptr;
@@ -103,8 +106,9 @@ void Machine::run_sum_product(const Instr& i, int n) {
   int step = converted(a) || converted(b) ? 1 : lanes;
   for (int at_lane = 0; at_lane < lanes && error_.empty(); at_lane += step) {
     Vec out;
-    dot_lanes<true>(step, k, out, [&](int r) { return row(l.a, a, at_lane + r, scratch_[0]); },
-                    [&](int r) { return row(l.b, b, at_lane + r, scratch_[1]); });
+    dot_lanes<true>(
+        step, k, out, [&](int r) { return row(l.a, a, at_lane + r, scratch_[0]); },
+        [&](int r) { return row(l.b, b, at_lane + r, scratch_[1]); });
     if (error_.empty()) std::copy(out.f, out.f + step, d.f + at_lane);
   }
 }
@@ -132,8 +136,9 @@ void Machine::dot_floats(const std::pair<Access, Access>& d, Vec& out, int n) {
   int step = keeps ? n : 1;
   for (int l = 0; l < n && error_.empty(); l += step) {
     Vec s;
-    dot_lanes<false>(step, k, s, [&](int r) { return row(d.first, x, l + r, scratch_[0]); },
-                     [&](int r) { return row(d.second, w, l + r, scratch_[1]); });
+    dot_lanes<false>(
+        step, k, s, [&](int r) { return row(d.first, x, l + r, scratch_[0]); },
+        [&](int r) { return row(d.second, w, l + r, scratch_[1]); });
     if (error_.empty()) std::copy(s.f, s.f + step, out.f + l);
   }
 }
@@ -195,7 +200,9 @@ void Machine::dot_codes(const std::pair<Access, Access>& d, Vec& out, int n) {
   QuantRow q{nullptr, nullptr, scale.type, scale.per};
   for (int l = 0; l < n; ++l) {
     int64_t xr = 0, wr = 0;
-    if (!offset(d.first, static_cast<int>(d.first.index.size()), l, xr) || !offset(d.second, static_cast<int>(d.second.index.size()), l, wr)) return;
+    if (!offset(d.first, static_cast<int>(d.first.index.size()), l, xr) ||
+        !offset(d.second, static_cast<int>(d.second.index.size()), l, wr))
+      return;
     const uint8_t* row = x.bytes + xr * stride;
     q.q = reinterpret_cast<const int8_t*>(row + plane_offset(f, f.code_field, k));
     q.scales = row + plane_offset(f, f.scale_field, k);

@@ -12,7 +12,7 @@
 namespace lumen::ir::interp {
 namespace {
 
-constexpr int64_t kFewLanes = 8;        // a shorter innermost axis is a scalar loop, so that reductions may use the lanes
+constexpr int64_t kFewLanes = 8;          // a shorter innermost axis is a scalar loop, so that reductions may use the lanes
 constexpr int64_t kWorkPerThread = 4096;  // scalar expressions; less is not worth a thread
 
 int64_t product(const std::vector<int64_t>& dims) {

@@ -36,8 +36,12 @@ void Machine::run_block(int block, int n) {
       case Ik::Op:
         if (!run_op(i, regs_.data(), lanes)) fail("division by zero");
         break;
-      case Ik::Cast: run_cast(i, regs_.data(), lanes); break;
-      case Ik::Bitcast: run_bitcast(i, regs_.data(), lanes); break;
+      case Ik::Cast:
+        run_cast(i, regs_.data(), lanes);
+        break;
+      case Ik::Bitcast:
+        run_bitcast(i, regs_.data(), lanes);
+        break;
       case Ik::Splat: {
         Vec& d = regs_[i.dst];
         const Vec& a = regs_[i.src[0]];
@@ -47,14 +51,30 @@ void Machine::run_block(int block, int n) {
           std::fill(d.i, d.i + kLanes, a.i[0]);
         break;
       }
-      case Ik::Load: run_load(i, lanes); break;
-      case Ik::Field: run_field(i, lanes); break;
-      case Ik::Table: run_table(i, lanes); break;
-      case Ik::Reduce: run_reduce(i, n); break;
-      case Ik::Softmax: run_softmax(i, n); break;
-      case Ik::SumProduct: run_sum_product(i, n); break;
-      case Ik::LaneLoop: run_lane_loop(i, n); break;
-      case Ik::Dot: run_dot(i, n); break;
+      case Ik::Load:
+        run_load(i, lanes);
+        break;
+      case Ik::Field:
+        run_field(i, lanes);
+        break;
+      case Ik::Table:
+        run_table(i, lanes);
+        break;
+      case Ik::Reduce:
+        run_reduce(i, n);
+        break;
+      case Ik::Softmax:
+        run_softmax(i, n);
+        break;
+      case Ik::SumProduct:
+        run_sum_product(i, n);
+        break;
+      case Ik::LaneLoop:
+        run_lane_loop(i, n);
+        break;
+      case Ik::Dot:
+        run_dot(i, n);
+        break;
     }
   }
 }
@@ -119,11 +139,16 @@ void read_integers(const uint8_t* const* at, Vec& d, int n) {
 // One element of type t for each lane. Scales are shared by many lanes: an address that repeats is converted once.
 void read_lanes(DType t, const uint8_t* const* at, Vec& d, int n) {
   switch (t) {
-    case DType::U8: return read_integers<uint8_t>(at, d, n);
-    case DType::I8: return read_integers<int8_t>(at, d, n);
-    case DType::U16: return read_integers<uint16_t>(at, d, n);
-    case DType::U32: return read_integers<uint32_t>(at, d, n);
-    default: break;
+    case DType::U8:
+      return read_integers<uint8_t>(at, d, n);
+    case DType::I8:
+      return read_integers<int8_t>(at, d, n);
+    case DType::U16:
+      return read_integers<uint16_t>(at, d, n);
+    case DType::U32:
+      return read_integers<uint32_t>(at, d, n);
+    default:
+      break;
   }
   for (int l = 0; l < n; ++l) {
     if (l > 0 && at[l] == at[l - 1]) {
@@ -149,7 +174,8 @@ void Machine::run_field(const Instr& i, int n) {
   for (int l = 0; l < n; ++l) {
     int64_t v = index.i[r.index.vec ? l : 0];
     if (static_cast<uint64_t>(v) >= static_cast<uint64_t>(count)) {
-      fail("format " + format_->name + ": index " + std::to_string(v) + " of field " + f.name + " is not in [0, " + std::to_string(count) + ")");
+      fail("format " + format_->name + ": index " + std::to_string(v) + " of field " + f.name + " is not in [0, " + std::to_string(count) +
+           ")");
       v = 0;
       if (count == 0) return;
     }
@@ -178,7 +204,9 @@ void Machine::run_table(const Instr& i, int n) {
 
 namespace {
 
-int64_t lowest(DType t) { return !is_signed(t) ? 0 : t == DType::I64 ? std::numeric_limits<int64_t>::min() : -(int64_t{1} << (8 * size_of(t) - 1)); }
+int64_t lowest(DType t) {
+  return !is_signed(t) ? 0 : t == DType::I64 ? std::numeric_limits<int64_t>::min() : -(int64_t{1} << (8 * size_of(t) - 1));
+}
 int64_t highest(DType t) {
   if (t == DType::U64) return -1;
   if (t == DType::I64) return std::numeric_limits<int64_t>::max();
@@ -207,7 +235,9 @@ struct Accumulator {
     else
       v.f[lane] = float_op(r == Reduction::Max ? Op::Max : Op::Min, v.f[lane], x);
   }
-  void add_int(int lane, int64_t x) { v.i[lane] = int_op(r == Reduction::Sum ? Op::Add : r == Reduction::Max ? Op::Max : Op::Min, t, v.i[lane], x); }
+  void add_int(int lane, int64_t x) {
+    v.i[lane] = int_op(r == Reduction::Sum ? Op::Add : r == Reduction::Max ? Op::Max : Op::Min, t, v.i[lane], x);
+  }
   void store(Vec& d, int n) const {
     for (int l = 0; l < n; ++l) {
       if (!is_float(t))

@@ -14,8 +14,8 @@ class Machine {
 
   // Format expressions: where fields are read.
   void set_format(const FormatType* f, int64_t row_k);
-  const uint8_t* base = nullptr;       // the tensor, row or block at hand
-  int64_t lane_base[kLanes] = {};      // bytes from base to each lane's block; [0] for uniform reads
+  const uint8_t* base = nullptr;   // the tensor, row or block at hand
+  int64_t lane_base[kLanes] = {};  // bytes from base to each lane's block; [0] for uniform reads
 
   void run_level(int level, int n) { run_block(p_.levels[level], n); }
   void set_axis(int axis, int64_t v) { regs_[p_.axis_regs[axis]].i[0] = v; }

@@ -61,7 +61,8 @@ void CodeRows::fill(int64_t group) {
       for (int i = 0; i < n; ++i) {
         int64_t raw = m.output(e).i[i * m.output_step(e)];
         LUMEN_ASSERT(raw >= 0 && raw <= form.raw_max);
-        codes_.data[(block + i) * f.block + e] = static_cast<int16_t>(form.codebook.empty() ? raw : form.codebook[static_cast<size_t>(raw)]);
+        codes_.data[(block + i) * f.block + e] =
+            static_cast<int16_t>(form.codebook.empty() ? raw : form.codebook[static_cast<size_t>(raw)]);
       }
     for (Store& s : stores_) {
       if (!s.level) continue;

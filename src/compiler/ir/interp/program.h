@@ -23,7 +23,20 @@ struct Src {
   bool vec = false;  // one value a lane; otherwise the value of lane 0 holds for all
 };
 
-enum class Ik : uint8_t { Op, Cast, Bitcast, Splat, Load, Field, Table, Reduce, Softmax, SumProduct, LaneLoop, Dot };  // from Reduce on: loops
+enum class Ik : uint8_t {
+  Op,
+  Cast,
+  Bitcast,
+  Splat,
+  Load,
+  Field,
+  Table,
+  Reduce,
+  Softmax,
+  SumProduct,
+  LaneLoop,
+  Dot
+};  // from Reduce on: loops
 
 struct Instr {
   Ik kind = Ik::Op;
@@ -43,10 +56,10 @@ struct Access {  // Load, and each side of SumProduct and Dot: element or row of
 };
 struct Loop {
   Reduction reduction = Reduction::Sum;
-  bool lanes = false;          // the variable's values are the lanes of `body`
-  Src lo, hi;                  // uniform
-  int var = -1;                // register of the loop variable
-  int pre = -1, body = -1;     // blocks; `pre` runs once, where the range is not empty
+  bool lanes = false;       // the variable's values are the lanes of `body`
+  Src lo, hi;               // uniform
+  int var = -1;             // register of the loop variable
+  int pre = -1, body = -1;  // blocks; `pre` runs once, where the range is not empty
   Src value;
   // Softmax: scores come from `body` (always over lanes); values from a loop of its own over the same range
   int value_var = -1, value_pre = -1, value_body = -1;
@@ -76,10 +89,10 @@ struct Program {
   int registers = 0;
   std::vector<Constant> constants;
   std::vector<std::vector<Instr>> blocks;
-  std::vector<int> levels;       // blocks: [0] without axes, [1 + a] after axis a was set, then with
-                                 // fields_per_lane one more: after base and lane_base were set
-  std::vector<int> axis_regs;    // one an axis
-  int lane_axis = -1;            // the innermost axis, or -1: every axis is a scalar loop
+  std::vector<int> levels;     // blocks: [0] without axes, [1 + a] after axis a was set, then with
+                               // fields_per_lane one more: after base and lane_base were set
+  std::vector<int> axis_regs;  // one an axis
+  int lane_axis = -1;          // the innermost axis, or -1: every axis is a scalar loop
   std::vector<Src> outputs;
   std::vector<Access> loads;
   std::vector<std::pair<Access, Access>> dots;

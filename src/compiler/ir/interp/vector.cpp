@@ -25,13 +25,20 @@ void wrap_each(Vec& d, int n) {
 }
 void wrap_lanes(DType t, Vec& d, int n) {
   switch (t) {
-    case DType::I8: return wrap_each<int8_t>(d, n);
-    case DType::U8: return wrap_each<uint8_t>(d, n);
-    case DType::I16: return wrap_each<int16_t>(d, n);
-    case DType::U16: return wrap_each<uint16_t>(d, n);
-    case DType::I32: return wrap_each<int32_t>(d, n);
-    case DType::U32: return wrap_each<uint32_t>(d, n);
-    default: return;
+    case DType::I8:
+      return wrap_each<int8_t>(d, n);
+    case DType::U8:
+      return wrap_each<uint8_t>(d, n);
+    case DType::I16:
+      return wrap_each<int16_t>(d, n);
+    case DType::U16:
+      return wrap_each<uint16_t>(d, n);
+    case DType::I32:
+      return wrap_each<int32_t>(d, n);
+    case DType::U32:
+      return wrap_each<uint32_t>(d, n);
+    default:
+      return;
   }
 }
 
@@ -69,12 +76,24 @@ bool run_int(const Instr& i, Vec& d, const Vec& a, const Vec& b, int n) {
   DType t = i.from;
   int64_t width = 8 * size_of(t);
   switch (i.op) {
-    case Op::Add: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) + u(y)); }); break;
-    case Op::Sub: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) - u(y)); }); break;
-    case Op::Mul: each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) * u(y)); }); break;
-    case Op::And: each_int(d, a, b, n, [](int64_t x, int64_t y) { return x & y; }); return true;
-    case Op::Or: each_int(d, a, b, n, [](int64_t x, int64_t y) { return x | y; }); return true;
-    case Op::Shl: each_int(d, a, b, n, [=](int64_t x, int64_t y) { return u(y) < u(width) ? static_cast<int64_t>(u(x) << y) : 0; }); break;
+    case Op::Add:
+      each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) + u(y)); });
+      break;
+    case Op::Sub:
+      each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) - u(y)); });
+      break;
+    case Op::Mul:
+      each_int(d, a, b, n, [](int64_t x, int64_t y) { return static_cast<int64_t>(u(x) * u(y)); });
+      break;
+    case Op::And:
+      each_int(d, a, b, n, [](int64_t x, int64_t y) { return x & y; });
+      return true;
+    case Op::Or:
+      each_int(d, a, b, n, [](int64_t x, int64_t y) { return x | y; });
+      return true;
+    case Op::Shl:
+      each_int(d, a, b, n, [=](int64_t x, int64_t y) { return u(y) < u(width) ? static_cast<int64_t>(u(x) << y) : 0; });
+      break;
     case Op::Shr:
       if (is_signed(t) || t == DType::U64) {
         each_int(d, a, b, n, [=](int64_t x, int64_t y) { return shift_right(x, y, t); });
@@ -83,7 +102,8 @@ bool run_int(const Instr& i, Vec& d, const Vec& a, const Vec& b, int n) {
       }
       return true;
     case Op::Div:
-    case Op::Mod: return divide(i.op, t, d, a, b, n);
+    case Op::Mod:
+      return divide(i.op, t, d, a, b, n);
     default: {
       bool unary = arity(i.op) == 1;
       for (int k = 0; k < n; ++k) d.i[k] = int_op(i.op, t, a.i[k], unary ? 0 : b.i[k]);
@@ -96,10 +116,18 @@ bool run_int(const Instr& i, Vec& d, const Vec& a, const Vec& b, int n) {
 
 void run_float(const Instr& i, Vec& d, const Vec& a, const Vec& b, int n) {
   switch (i.op) {
-    case Op::Add: each_float(d, a, b, n, [](float x, float y) { return x + y; }); break;
-    case Op::Sub: each_float(d, a, b, n, [](float x, float y) { return x - y; }); break;
-    case Op::Mul: each_float(d, a, b, n, [](float x, float y) { return x * y; }); break;
-    case Op::Div: each_float(d, a, b, n, [](float x, float y) { return x / y; }); break;
+    case Op::Add:
+      each_float(d, a, b, n, [](float x, float y) { return x + y; });
+      break;
+    case Op::Sub:
+      each_float(d, a, b, n, [](float x, float y) { return x - y; });
+      break;
+    case Op::Mul:
+      each_float(d, a, b, n, [](float x, float y) { return x * y; });
+      break;
+    case Op::Div:
+      each_float(d, a, b, n, [](float x, float y) { return x / y; });
+      break;
     default:
       if (is_comparison(i.op)) {
         Vec out;  // d may not alias: registers are written once, but its lanes are wider than floats
@@ -188,19 +216,43 @@ void put(uint8_t* array, int64_t at, T v) {
 
 void read_element(DType t, const uint8_t* array, int64_t at, Vec& v, int lane) {
   switch (t) {
-    case DType::Bool: v.i[lane] = array[at] != 0; break;
-    case DType::I8: v.i[lane] = get<int8_t>(array, at); break;
-    case DType::U8: v.i[lane] = array[at]; break;
-    case DType::I16: v.i[lane] = get<int16_t>(array, at); break;
-    case DType::U16: v.i[lane] = get<uint16_t>(array, at); break;
-    case DType::I32: v.i[lane] = get<int32_t>(array, at); break;
-    case DType::U32: v.i[lane] = get<uint32_t>(array, at); break;
+    case DType::Bool:
+      v.i[lane] = array[at] != 0;
+      break;
+    case DType::I8:
+      v.i[lane] = get<int8_t>(array, at);
+      break;
+    case DType::U8:
+      v.i[lane] = array[at];
+      break;
+    case DType::I16:
+      v.i[lane] = get<int16_t>(array, at);
+      break;
+    case DType::U16:
+      v.i[lane] = get<uint16_t>(array, at);
+      break;
+    case DType::I32:
+      v.i[lane] = get<int32_t>(array, at);
+      break;
+    case DType::U32:
+      v.i[lane] = get<uint32_t>(array, at);
+      break;
     case DType::I64:
-    case DType::U64: v.i[lane] = get<int64_t>(array, at); break;
-    case DType::F16: v.f[lane] = half_to_float(get<uint16_t>(array, at)); break;
-    case DType::BF16: v.f[lane] = bfloat_to_float(get<uint16_t>(array, at)); break;
-    case DType::F32: v.f[lane] = get<float>(array, at); break;
-    case DType::F64: v.f[lane] = static_cast<float>(get<double>(array, at)); break;  // the verifier keeps f64 out of bodies
+    case DType::U64:
+      v.i[lane] = get<int64_t>(array, at);
+      break;
+    case DType::F16:
+      v.f[lane] = half_to_float(get<uint16_t>(array, at));
+      break;
+    case DType::BF16:
+      v.f[lane] = bfloat_to_float(get<uint16_t>(array, at));
+      break;
+    case DType::F32:
+      v.f[lane] = get<float>(array, at);
+      break;
+    case DType::F64:
+      v.f[lane] = static_cast<float>(get<double>(array, at));
+      break;  // the verifier keeps f64 out of bodies
   }
 }
 
@@ -208,17 +260,33 @@ void write_element(DType t, uint8_t* array, int64_t at, const Vec& v, int lane) 
   switch (t) {
     case DType::Bool:
     case DType::I8:
-    case DType::U8: put(array, at, static_cast<uint8_t>(v.i[lane])); break;
+    case DType::U8:
+      put(array, at, static_cast<uint8_t>(v.i[lane]));
+      break;
     case DType::I16:
-    case DType::U16: put(array, at, static_cast<uint16_t>(v.i[lane])); break;
+    case DType::U16:
+      put(array, at, static_cast<uint16_t>(v.i[lane]));
+      break;
     case DType::I32:
-    case DType::U32: put(array, at, static_cast<uint32_t>(v.i[lane])); break;
+    case DType::U32:
+      put(array, at, static_cast<uint32_t>(v.i[lane]));
+      break;
     case DType::I64:
-    case DType::U64: put(array, at, v.i[lane]); break;
-    case DType::F16: put(array, at, float_to_half(v.f[lane])); break;
-    case DType::BF16: put(array, at, float_to_bfloat(v.f[lane])); break;
-    case DType::F32: put(array, at, v.f[lane]); break;
-    case DType::F64: put(array, at, static_cast<double>(v.f[lane])); break;
+    case DType::U64:
+      put(array, at, v.i[lane]);
+      break;
+    case DType::F16:
+      put(array, at, float_to_half(v.f[lane]));
+      break;
+    case DType::BF16:
+      put(array, at, float_to_bfloat(v.f[lane]));
+      break;
+    case DType::F32:
+      put(array, at, v.f[lane]);
+      break;
+    case DType::F64:
+      put(array, at, static_cast<double>(v.f[lane]));
+      break;
   }
 }
 
