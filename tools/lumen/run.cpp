@@ -76,6 +76,7 @@ Status run(const Arguments& a, const Options& o) {
 Action declare_run(Arguments& a) {
   auto o = std::make_shared<Options>();
   declare_model(a, o->model, false);
+  a.flag("--exact", o->model.exact, "dequantised weights, f32 throughout: slower, without the noise of 8-bit activations");
   a.positional("PROMPT", o->prompt, "what to ask; without it a chat, or the prompt from standard input where that is no terminal", false);
   a.integer("-n", o->speaker.max_tokens, 0, 1 << 24, "most tokens to generate (default: until the model stops or the context is full)");
   a.number("--temp", o->temp, 0, 100, "temperature; 0 always takes the most likely token (default 0.7)");
