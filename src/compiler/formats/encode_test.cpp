@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <fstream>
 #include <sstream>
@@ -171,6 +172,31 @@ TEST(Encode, Errors) {
   EXPECT_EQ(why_not_encodable(tied), "format tied cannot be written: two of its scales, offsets and codes share bits, so they cannot be chosen one by one");
   x[5] = NAN;
   EXPECT_EQ(error(q4_0(), 64), "element 5 of the row to be written in format q4_0 is not a finite number");
+}
+
+TEST(Encode, InterpreterHook) {  // a computed tensor in a searched format
+  ir::Function f;
+  ir::Type in, out;
+  in.dims = {ir::Dim(2), ir::Dim(64)};
+  out = in;
+  out.format = std::make_shared<ir::FormatType>(q4_0());
+  ir::add_param(f, "x", in, ir::Role::Input);
+  f.results = {ir::add_compute(f, out, {0}, {"n", "k"}, ir::make_load(0, DType::F32, {ir::make_index(0), ir::make_index(1)}))};
+  ir::Tensor x = ir::make_tensor(in);
+  std::vector<float> values = numbers(128);
+  std::memcpy(x.data.data(), values.data(), 512);
+  ir::Bindings b;
+  b.params["x"] = &x;
+  EXPECT_FALSE(ir::interpret(f, b).ok());
+  install_encode_hook();
+  auto got = ir::interpret(f, b);
+  ir::set_encode_hook(nullptr);
+  ASSERT_TRUE(got.ok()) << got.error().message;
+  std::vector<uint8_t> want(36);
+  for (int n = 0; n < 2; ++n) {
+    ASSERT_TRUE(encode_row(*out.format, values.data() + 64 * n, 64, want.data()).ok());
+    EXPECT_EQ(std::memcmp(want.data(), (*got)[0].bytes() + 36 * n, 36), 0);
+  }
 }
 
 TEST(Encode, EveryStandardFormatCanBeWritten) {
