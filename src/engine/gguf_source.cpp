@@ -1,26 +1,106 @@
 // Metadata and tensor types of a GGUF file for the model declarations.
 #include "engine/gguf_source.h"
 
+#include <map>
+
+#include "compiler/syntax/parser.h"
+
 namespace lumen::engine {
 
-GeometryOf geometry_of(const sema::Library& lib) {
-  return [&lib](uint32_t id) -> std::optional<BlockGeometry> {
+std::string private_name_key(uint32_t id) { return std::string(kFormatKeyPrefix) + std::to_string(id) + ".name"; }
+std::string private_source_key(uint32_t id) { return std::string(kFormatKeyPrefix) + std::to_string(id) + ".source"; }
+
+namespace {
+
+std::optional<BlockGeometry> geometry(const ir::Type& element) {
+  if (!element.format) return BlockGeometry{1, size_of(element.scalar)};
+  if (element.format->row_planes) return std::nullopt;
+  return BlockGeometry{element.format->block, element.format->block_bytes};
+}
+
+// The declaration without what means nothing: comments and white space.
+std::string bare(std::string_view text) {
+  std::string out;
+  bool comment = false;
+  for (char c : text) {
+    if (c == '\n') comment = false;
+    else if (c == '#') comment = true;
+    if (!comment && c != ' ' && c != '\t' && c != '\n' && c != '\r') out += c;
+  }
+  return out;
+}
+
+// The element type of a private type id; nullopt: the file does not name it.
+Result<std::optional<ir::Type>> private_element(const sema::Library& lib, const Checkpoint& file, uint32_t id) {
+  if (!file.find(private_name_key(id))) return std::optional<ir::Type>();
+  LUMEN_TRY(text, file.get_string(private_name_key(id)));
+  std::string name(text), kind = file.path() + ": tensors of type " + std::to_string(id) + " are in the format " + quoted(name);
+  if (!lib.format_decl(name))
+    return Error{kind + ", which no .lum file at hand declares; --lum DIR adds your own, --trust-embedded-formats takes the declaration in the file"};
+  LUMEN_TRY(format, lib.format(name));
+  if (!format || format->row_planes) return Error{kind + ", expected a format of blocks"};
+  if (file.find(private_source_key(id))) {
+    LUMEN_TRY(source, file.get_string(private_source_key(id)));
+    if (bare(source) != bare(format->source))
+      return Error{kind + ", written with another declaration of that name than the one at hand; --trust-embedded-formats takes the declaration in the file"};
+  }
+  return std::optional<ir::Type>(ir::Type{DType::F32, format, {}});
+}
+
+Result<std::optional<ir::Type>> element_type(const sema::Library& lib, const Checkpoint& file, uint32_t id) {
+  if (id >= kFirstPrivateType) {
+    LUMEN_TRY(named, private_element(lib, file, id));
+    if (named) return named;
+  }
+  if (id > INT32_MAX) return std::optional<ir::Type>();
+  return lib.element_by_gguf_type(static_cast<int>(id));
+}
+
+}  // namespace
+
+Result<Checkpoint> open_checkpoint(const std::string& path, const sema::Library& lib) {
+  auto by_number = [&lib](uint32_t id) -> std::optional<BlockGeometry> {
     if (id > INT32_MAX) return std::nullopt;
     auto element = lib.element_by_gguf_type(static_cast<int>(id));
-    if (!element || !*element) return std::nullopt;
-    const ir::Type& t = **element;
-    if (!t.format) return BlockGeometry{1, size_of(t.scalar)};
-    if (t.format->row_planes) return std::nullopt;
-    return BlockGeometry{t.format->block, t.format->block_bytes};
+    return element && *element ? geometry(**element) : std::nullopt;
   };
+  LUMEN_TRY(file, open_gguf(path, by_number));
+  // What the private types are stands in the metadata that was just read: once more, with what it says.
+  std::map<uint32_t, BlockGeometry> found;
+  for (const CheckpointTensor& t : file.tensors()) {
+    if (t.type_id < kFirstPrivateType || found.count(t.type_id)) continue;
+    LUMEN_TRY(element, private_element(lib, file, t.type_id));
+    if (!element) continue;
+    if (auto g = geometry(*element)) found[t.type_id] = *g;
+  }
+  if (found.empty()) return file;
+  return open_gguf(path, [&](uint32_t id) -> std::optional<BlockGeometry> {
+    auto it = found.find(id);
+    return it != found.end() ? std::optional<BlockGeometry>(it->second) : by_number(id);
+  });
+}
+
+Status add_embedded_formats(sema::Library& lib, const std::string& path) {
+  LUMEN_TRY(file, open_gguf(path, {}));
+  std::map<uint32_t, bool> seen;
+  for (const CheckpointTensor& t : file.tensors()) {
+    if (t.type_id < kFirstPrivateType || seen[t.type_id] || !file.find(private_source_key(t.type_id))) continue;
+    seen[t.type_id] = true;
+    LUMEN_TRY(name, file.get_string(private_name_key(t.type_id)));
+    LUMEN_TRY(text, file.get_string(private_source_key(t.type_id)));
+    auto source = std::make_shared<const Source>(Source{path + ":" + private_source_key(t.type_id), std::string(text)});
+    syntax::Parsed parsed = syntax::parse(source);
+    if (!parsed.errors.empty()) return Error{render(parsed.errors)};
+    const ast::File& f = parsed.file;
+    if (f.formats.size() != 1 || f.formats[0].name != name || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() || !f.models.empty())
+      return Error{path + ": " + private_source_key(t.type_id) + ": expected one declaration, of the format " + quoted(name)};
+    if (auto errors = lib.add(source); !errors.empty()) return Error{render(errors)};
+  }
+  return ok_status();
 }
 
 Result<ir::Type> tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
-  std::optional<ir::Type> element;
-  if (t.type_id <= INT32_MAX) {
-    LUMEN_TRY(found, lib.element_by_gguf_type(static_cast<int>(t.type_id)));
-    element = found;
-  }
+  LUMEN_TRY(element, element_type(lib, file, t.type_id));
   if (!element)
     return Error{file.path() + ": tensor " + std::string(t.name) + ": no format at hand has GGUF type " + std::to_string(t.type_id) +
                  "; a declaration with `gguf " + std::to_string(t.type_id) + "` in a .lum file (--lum DIR) would teach it"};

@@ -3,14 +3,21 @@
 #include <string>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/gguf_reader.h"
 #include "compiler/sema/model.h"
 
 namespace lumen::engine {
 
 // The IR type of a file's tensor: plain floats as scalars, everything else through its format. Error: no format declares the type.
 Result<ir::Type> tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t);
-// Geometry of GGUF types by the formats at hand, for the reader.
-GeometryOf geometry_of(const sema::Library& lib);
+// Private types (kFirstPrivateType and above) are named in the file itself: lumen.format.<id>.name, beside the declaration's
+// text in lumen.format.<id>.source. The format of that name must be at hand; the text in the file is never loaded by itself,
+// but a declaration at hand that says something else is an Error, since values would be read wrongly.
+Result<Checkpoint> open_checkpoint(const std::string& path, const sema::Library& lib);
+// Adds the declarations that a file brings to `lib`: for users who said that they trust the file. Each must be one format.
+Status add_embedded_formats(sema::Library& lib, const std::string& path);
+std::string private_name_key(uint32_t type_id);
+std::string private_source_key(uint32_t type_id);
 
 class GgufSource : public sema::ModelSource {
  public:

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 
-#include "checkpoint/gguf_reader.h"
 #include "engine/gguf_source.h"
 #include "hub/store.h"
 #include "tokenizer/gguf_spec.h"
@@ -51,7 +50,7 @@ Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema:
   m.path = path;
   m.name = std::filesystem::path(path).stem().string();
   m.library = library;
-  LUMEN_TRY(file, open_gguf(path, engine::geometry_of(*library)));
+  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
   m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
   if (m.checkpoint->find("tokenizer.ggml.model")) {
     auto spec = spec_from_gguf(GgufMetadata(*m.checkpoint));

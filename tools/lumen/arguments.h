@@ -11,9 +11,15 @@ class App;
 
 namespace lumen::tool {
 
+// Options that every command takes.
+struct Globals {
+  std::vector<std::string> lum_directories;
+  bool trust_embedded_formats = false;
+};
+
 class Arguments {
  public:
-  Arguments(CLI::App& app, const std::vector<std::string>& lum_directories) : app_(app), lum_(lum_directories) {}
+  Arguments(CLI::App& app, const Globals& globals) : app_(app), globals_(globals) {}
 
   // Flags as the parsing library spells them: "-n", "--temp", "-t,--threads".
   void positional(const std::string& name, std::string& into, const std::string& help, bool required);
@@ -25,11 +31,11 @@ class Arguments {
   // Was the option given? `flag` as declared, one spelling.
   bool given(const std::string& flag) const;
 
-  const std::vector<std::string>& lum_directories() const { return lum_; }
+  const Globals& globals() const { return globals_; }
 
  private:
   CLI::App& app_;
-  const std::vector<std::string>& lum_;
+  const Globals& globals_;
 };
 
 }  // namespace lumen::tool

@@ -18,11 +18,15 @@ struct Command {
 std::span<const Command> commands();
 
 Action declare_run(Arguments& a);
+Action declare_serve(Arguments& a);
 Action declare_logits(Arguments& a);
 Action declare_hidden(Arguments& a);
 Action declare_tokenize(Arguments& a);
 Action declare_detokenize(Arguments& a);
 Action declare_inspect(Arguments& a);
 Action declare_bench(Arguments& a);
+Action declare_compile(Arguments& a);
+Action declare_quantize(Arguments& a);
+Action declare_list(Arguments& a);
 
 }  // namespace lumen::tool

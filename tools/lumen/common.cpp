@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "backend/cpu/cpu_target.h"
+#include "engine/gguf_source.h"
+#include "hub/store.h"
 
 namespace lumen::tool {
 
@@ -25,16 +27,24 @@ void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp) {
   a.integer("-t,--threads", c.threads, 1, 1024, "threads (default: all the process may use)");
 }
 
-Result<std::shared_ptr<const sema::Library>> library_of(const Arguments& a) { return runtime::load_library(a.lum_directories()); }
+Result<std::shared_ptr<const sema::Library>> library_for(const Arguments& a, const std::string& model) {
+  const Globals& g = a.globals();
+  if (!g.trust_embedded_formats) return runtime::load_library(g.lum_directories);
+  LUMEN_TRY(lib, sema::Library::standard());
+  for (const std::string& d : g.lum_directories) LUMEN_CHECK(lib.add_directory(d));
+  LUMEN_TRY(path, hub::resolve_model(model));
+  LUMEN_CHECK(engine::add_embedded_formats(lib, path));
+  return std::shared_ptr<const sema::Library>(std::make_shared<sema::Library>(std::move(lib)));
+}
 
 namespace {
 
-// "loading 42%" on stderr, rewritten in place, gone when done; nothing where stderr is no terminal.
-class LoadBar {
+class Bar {
  public:
+  explicit Bar(std::string doing) : doing_(std::move(doing)) {}
   void show(int64_t done, int64_t total) {
     if (!watched_ || total <= 0) return;
-    int percent = static_cast<int>(done * 100 / total);
+    int percent = static_cast<int>(static_cast<double>(done) * 100 / static_cast<double>(total));
     if (percent == last_) return;
     last_ = percent;
     if (done >= total) {
@@ -43,20 +53,25 @@ class LoadBar {
     } else {
       std::string bar(static_cast<size_t>(percent) * 30 / 100, '#');
       bar.resize(30, '.');
-      std::fprintf(stderr, "\rloading [%s] %d%%", bar.c_str(), percent);
+      std::fprintf(stderr, "\r%s [%s] %d%%", doing_.c_str(), bar.c_str(), percent);
     }
     std::fflush(stderr);
   }
 
  private:
+  std::string doing_;
   bool watched_ = isatty(2) != 0;
   int last_ = -1;
 };
 
 }  // namespace
 
+std::function<void(int64_t, int64_t)> progress_bar(const std::string& doing) {
+  return [bar = std::make_shared<Bar>(doing)](int64_t done, int64_t total) { bar->show(done, total); };
+}
+
 Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences) {
-  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(library, library_for(a, c.model));
   Opened out;
   if (c.target.rfind("interp", 0) == 0) {
     LUMEN_TRY(file, runtime::open_file(c.model, library));
@@ -73,7 +88,7 @@ Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t seq
   o.exact = c.exact;
   o.context = c.context;
   o.sequences = sequences;
-  o.progress = [bar = std::make_shared<LoadBar>()](int64_t done, int64_t total) { bar->show(done, total); };
+  o.progress = progress_bar("loading");
   LUMEN_TRY(opened, runtime::open_model(c.model, library, target, o));
   static_cast<runtime::OpenModel&>(out) = std::move(opened);
   return out;

@@ -1,6 +1,7 @@
 // What commands share: choosing a model and a device, prompts as ids, output, a progress bar where a person watches.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,7 +34,8 @@ struct ModelChoice {
 };
 // Declares MODEL, --target, --ctx, -t. `interp`: the command can use the interpreter, too.
 void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp = true);
-Result<std::shared_ptr<const sema::Library>> library_of(const Arguments& a);
+// The formats, kernels and models at hand, those that the file brings included where the user trusts it.
+Result<std::shared_ptr<const sema::Library>> library_for(const Arguments& a, const std::string& model);
 Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t sequences = 1);
 
 // --prompt TEXT | --tokens 1,2,3
@@ -45,6 +47,9 @@ void declare_prompt(Arguments& a, PromptChoice& p);
 Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& p, const Opened& m);
 // "1,2,3" or "1 2 3".
 Result<std::vector<int32_t>> parse_ids(const std::string& text);
+
+// Progress on stderr, rewritten in place and gone when done; nothing where stderr is no terminal.
+std::function<void(int64_t done, int64_t total)> progress_bar(const std::string& doing);
 
 Status print_out(std::string_view text);       // to stdout
 std::string visible(std::string_view text);    // control characters escaped, for a terminal

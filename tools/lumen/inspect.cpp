@@ -147,9 +147,9 @@ void print_text(const Report& r) {
 }
 
 Status inspect(const Arguments& a, const Options& o) {
-  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(library, library_for(a, o.file));
   LUMEN_TRY(path, hub::resolve_model(o.file));
-  LUMEN_TRY(file, open_gguf(path, engine::geometry_of(*library)));
+  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
   Report r{path, std::move(file), {}, {}, ""};
   auto uses = uses_of(*library, r.file, r.model_problem);
   for (const CheckpointTensor& t : r.file.tensors()) {

@@ -10,12 +10,16 @@ namespace lumen::tool {
 std::span<const Command> commands() {
   static const Command table[] = {
       {"run", "ask a model, or chat with it where no prompt is given", declare_run},
+      {"serve", "answer over HTTP, as OpenAI's API does", declare_serve},
       {"logits", "the logits a model gives after a prompt", declare_logits},
       {"hidden", "the residual stream after a layer", declare_hidden},
       {"tokenize", "text to token ids", declare_tokenize},
       {"detokenize", "token ids to text", declare_detokenize},
       {"inspect", "what a model file holds and what Lumen will do with it", declare_inspect},
       {"bench", "measure prefill and decode speed", declare_bench},
+      {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
+      {"quantize", "write a model file in another format", declare_quantize},
+      {"list", "the models at hand", declare_list},
   };
   return table;
 }
@@ -44,18 +48,17 @@ int main(int argc, char** argv) {
   CLI::App app{"Lumen runs large language models through kernels that its own compiler makes.", "lumen"};
   app.fallthrough();
   app.set_version_flag("--version", "lumen 0.1.0");
-  std::vector<std::string> lum;
-  app.add_option("--lum", lum, "a directory of .lum files of your own (may be repeated)")
+  Globals globals;
+  app.add_option("--lum", globals.lum_directories, "a directory of .lum files of your own (may be repeated)")
       ->type_name("DIR")
-      ->expected(1)
-      ->take_all()
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      ->allow_extra_args(false);
+  app.add_flag("--trust-embedded-formats", globals.trust_embedded_formats, "read a file's private formats by the declarations it brings");
   std::vector<std::pair<CLI::App*, Action>> actions;
   std::vector<std::unique_ptr<Arguments>> arguments;
   for (const Command& c : commands()) {
     CLI::App* sub = app.add_subcommand(c.name, c.summary);
     sub->fallthrough();
-    arguments.push_back(std::make_unique<Arguments>(*sub, lum));
+    arguments.push_back(std::make_unique<Arguments>(*sub, globals));
     actions.push_back({sub, c.declare(*arguments.back())});
   }
   try {

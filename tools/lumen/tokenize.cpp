@@ -12,7 +12,7 @@ struct Options {
 };
 
 Status tokenize(const Arguments& a, const Options& o) {
-  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(library, library_for(a, o.model));
   LUMEN_TRY(m, runtime::open_file(o.model, library));
   LUMEN_TRY(ids, m.encode(o.text, !o.no_special, !o.no_special));
   if (o.json) {
@@ -31,7 +31,7 @@ Status tokenize(const Arguments& a, const Options& o) {
 
 Status detokenize(const Arguments& a, const Options& o) {
   LUMEN_TRY(ids, parse_ids(o.ids));
-  LUMEN_TRY(library, library_of(a));
+  LUMEN_TRY(library, library_for(a, o.model));
   LUMEN_TRY(m, runtime::open_file(o.model, library));
   if (!m.tokenizer) return Error{m.tokenizer_problem};
   for (int32_t id : ids)

@@ -1,0 +1,27 @@
+// lumen list: the models of the local store.
+#include "command.h"
+#include "common.h"
+#include "hub/store.h"
+#include "json_writer.h"
+
+namespace lumen::tool {
+
+Action declare_list(Arguments& a) {
+  auto json = std::make_shared<bool>(false);
+  a.flag("--json", *json, "as JSON");
+  return [json]() -> Status {
+    auto models = hub::list_models();
+    if (*json) {
+      JsonWriter w;
+      w.begin_array();
+      for (const hub::StoredModel& m : models) w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).end_object();
+      w.end_array();
+      return print_out(w.take() + "\n");
+    }
+    if (models.empty()) std::printf("no models in %s\n", hub::store_directory().c_str());
+    for (const hub::StoredModel& m : models) std::printf("%-24s %10s  %s\n", m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str());
+    return ok_status();
+  };
+}
+
+}  // namespace lumen::tool
