@@ -89,7 +89,6 @@ Action declare_run(Arguments& a) {
   a.integer("--seed", o->seed, 0, INT64_MAX, "of the sampler; the same seed gives the same answer (default 0)");
   a.text("--system", o->system, "a system message before the conversation");
   a.flag("--raw", o->raw, "no chat template: the model continues the text");
-  a.flag("--exact", o->model.exact, "dequantised weights, f32 throughout");
   a.flag("--timings", o->speaker.timings, "prefill and decode speed on standard error");
   return [&a, o] { return run(a, *o); };
 }
