@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "backend/cpu/code_memory.h"
+#include "backend/cpu/debug_info.h"
 #include "backend/cpu/features.h"
 #include "backend/cpu/prepare.h"
 #include "backend/cpu/x86_64/emit.h"
@@ -27,6 +28,7 @@ class CpuExecutable : public Executable {
 
   std::string name, text;
   CodePages code;
+  std::unique_ptr<cpu::DebugInfo> debug;  // goes before the code does
   std::vector<int64_t> scratch;  // a buffer's offset in the worker's scratch memory; -1: given at launch
   int64_t scratch_bytes = 0;     // of all Scratch buffers together
   size_t given = 0, scalars = 0;
@@ -64,6 +66,7 @@ class CpuTarget : public Target {
     out->name = kernel.name;
     out->text = std::move(code.listing);
     out->code = std::move(pages);
+    out->debug = std::make_unique<cpu::DebugInfo>(kernel.name, out->code.data(), out->code.size());
     for (const loops::BufferInfo& b : kernel.buffers) {
       bool own = b.kind == loops::BufferKind::Scratch;
       out->scratch.push_back(own ? out->scratch_bytes : -1);

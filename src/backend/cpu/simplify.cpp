@@ -48,7 +48,7 @@ std::optional<int64_t> fold_long(const Stmt& s, int64_t a, int64_t b) {
     case LOp::CmpLt: return a < b;
     case LOp::CmpLe: return a <= b;
     case LOp::Div: if (b > 0) return floor_div(a, b); break;
-    case LOp::Mod: if (b > 0) return a - floor_div(a, b) * b; break;
+    case LOp::Mod: if (b > 0) return a % b + (a % b < 0 ? b : 0); break;
     default: break;
   }
   return std::nullopt;

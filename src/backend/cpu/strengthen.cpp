@@ -13,6 +13,9 @@ using namespace loops;
 
 constexpr size_t kMostCounters = 4;  // a loop's new registers: general registers are few
 
+int64_t add(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) + static_cast<uint64_t>(b)); }
+int64_t times(int64_t a, int64_t b) { return static_cast<int64_t>(static_cast<uint64_t>(a) * static_cast<uint64_t>(b)); }
+
 class Strengthener {
  public:
   explicit Strengthener(Kernel& k) : k_(k), defs_(count_defs(k)) {
@@ -63,11 +66,11 @@ class Strengthener {
         return it == longs_.end() ? nullptr : &it->second;
       };
       int64_t grows = 0;
-      if (s.op == LOp::Add) grows = step[0] + step[1];
-      else if (s.op == LOp::Sub) grows = step[0] - step[1];
-      else if (s.op == LOp::Shl) grows = step[0] << s.imm;
-      else if (s.op == LOp::Mul && constant(1)) grows = step[0] * *constant(1);
-      else if (s.op == LOp::Mul && constant(0)) grows = step[1] * *constant(0);
+      if (s.op == LOp::Add) grows = add(step[0], step[1]);
+      else if (s.op == LOp::Sub) grows = add(step[0], times(step[1], -1));
+      else if (s.op == LOp::Shl) grows = times(step[0], static_cast<int64_t>(uint64_t{1} << s.imm));
+      else if (s.op == LOp::Mul && constant(1)) grows = times(step[0], *constant(1));
+      else if (s.op == LOp::Mul && constant(0)) grows = times(step[1], *constant(0));
       else continue;
       step_[s.dst.id] = grows;
       affine_[s.dst.id] = &s;

@@ -269,7 +269,7 @@ class Evaluator {
     bool wide = type(s.dst) == Ty::I64;
     int64_t a = wide ? value(s.src[0]).i64 : value(s.src[0]).i(0), b = wide ? value(s.src[1]).i64 : value(s.src[1]).i(0);
     if (b <= 0) return fail(s, "division by " + std::to_string(b));
-    int64_t q = floor_div(a, b), r = s.op == LOp::Div ? q : a - q * b;
+    int64_t rest = a % b, r = s.op == LOp::Div ? floor_div(a, b) : rest < 0 ? rest + b : rest;
     Value v;
     if (wide) v.i64 = r;
     else v.bits[0] = static_cast<uint32_t>(r);
