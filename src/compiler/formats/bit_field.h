@@ -8,8 +8,8 @@ namespace lumen::formats {
 
 // Where bit i of a value comes from.
 struct BitSource {
-  int source = -1;       // source bit; -1: constant
-  bool inverted = false; // the value's bit is the opposite of the source bit; for constants: the bit itself
+  int source = -1;        // source bit; -1: constant
+  bool inverted = false;  // the value's bit is the opposite of the source bit; for constants: the bit itself
 };
 struct BitField {
   std::vector<BitSource> bits;  // lowest first

@@ -53,8 +53,10 @@ NodeBits shifted_right(const NodeBits& a, int64_t by, DType t) {
   int w = width_of(t);
   for (int i = 0; i < w; ++i) {
     int64_t from = by < 0 ? w : i + by;
-    if (from < w) copy_bit(n, i, a, static_cast<int>(from));
-    else if (is_signed(t)) copy_bit(n, i, a, w - 1);
+    if (from < w)
+      copy_bit(n, i, a, static_cast<int>(from));
+    else if (is_signed(t))
+      copy_bit(n, i, a, w - 1);
   }
   finish(n);
   return n;
@@ -123,10 +125,14 @@ const NodeBits& BitAnalysis::of(const ir::ExprPtr& e) {
 
 NodeBits BitAnalysis::compute(const ir::ExprPtr& e) {
   switch (e->kind) {
-    case Ek::Int: return constant(static_cast<uint64_t>(e->ival));
-    case Ek::Float: return constant(ir::float_bits(static_cast<float>(e->fval), e->type));
-    case Ek::Field: return field(*e);
-    case Ek::Bitcast: return of(e->args[0]);
+    case Ek::Int:
+      return constant(static_cast<uint64_t>(e->ival));
+    case Ek::Float:
+      return constant(ir::float_bits(static_cast<float>(e->fval), e->type));
+    case Ek::Field:
+      return field(*e);
+    case Ek::Bitcast:
+      return of(e->args[0]);
     case Ek::Cast: {
       DType from = e->args[0]->type;
       if (is_float(from) || is_float(e->type) || e->type == DType::Bool) return spread(*e);
@@ -134,14 +140,18 @@ NodeBits BitAnalysis::compute(const ir::ExprPtr& e) {
       NodeBits n = zeros(e->type);
       int have = width_of(from);
       for (int i = 0; i < width_of(e->type); ++i) {
-        if (i < have) copy_bit(n, i, a, i);
-        else if (is_signed(from)) copy_bit(n, i, a, have - 1);
+        if (i < have)
+          copy_bit(n, i, a, i);
+        else if (is_signed(from))
+          copy_bit(n, i, a, have - 1);
       }
       finish(n);
       return n;
     }
-    case Ek::Op: return operation(*e);
-    default: return spread(*e);
+    case Ek::Op:
+      return operation(*e);
+    default:
+      return spread(*e);
   }
 }
 
@@ -174,8 +184,10 @@ NodeBits BitAnalysis::operation(const ir::Expr& e) {
     const NodeBits &c = of(e.args[0]), &a = of(e.args[1]), &b = of(e.args[2]);
     NodeBits n = zeros(e.type);
     for (int i = 0; i < width_of(e.type); ++i) {
-      if ((is_zero(a, i) && is_zero(b, i)) || (is_one(a, i) && is_one(b, i))) copy_bit(n, i, a, i);
-      else n.deps[i] = unite(c.all, unite(a.on(i), b.on(i)));
+      if ((is_zero(a, i) && is_zero(b, i)) || (is_one(a, i) && is_one(b, i)))
+        copy_bit(n, i, a, i);
+      else
+        n.deps[i] = unite(c.all, unite(a.on(i), b.on(i)));
     }
     finish(n);
     return n;
@@ -188,15 +200,24 @@ NodeBits BitAnalysis::operation(const ir::Expr& e) {
   switch (e.op) {
     case Op::And:
     case Op::Or:
-    case Op::Xor: return bitwise(e.op, a, b, t);
-    case Op::Shl: return fixed ? shifted_left(a, e.args[1]->ival, t) : spread(e);
-    case Op::Shr: return fixed ? shifted_right(a, e.args[1]->ival, t) : spread(e);
-    case Op::Add: return disjoint(a, b, t) ? bitwise(Op::Or, a, b, t) : carried(e.op, a, b, t);
-    case Op::Sub: return carried(e.op, a, b, t);
-    case Op::Mul: return power >= 0 ? shifted_left(a, power, t) : carried(e.op, a, b, t);
-    case Op::Div: return power >= 0 ? shifted_right(a, power, t) : spread(e);
-    case Op::Mod: return power >= 0 ? bitwise(Op::And, a, constant(static_cast<uint64_t>(e.args[1]->ival) - 1), t) : spread(e);
-    default: return spread(e);
+    case Op::Xor:
+      return bitwise(e.op, a, b, t);
+    case Op::Shl:
+      return fixed ? shifted_left(a, e.args[1]->ival, t) : spread(e);
+    case Op::Shr:
+      return fixed ? shifted_right(a, e.args[1]->ival, t) : spread(e);
+    case Op::Add:
+      return disjoint(a, b, t) ? bitwise(Op::Or, a, b, t) : carried(e.op, a, b, t);
+    case Op::Sub:
+      return carried(e.op, a, b, t);
+    case Op::Mul:
+      return power >= 0 ? shifted_left(a, power, t) : carried(e.op, a, b, t);
+    case Op::Div:
+      return power >= 0 ? shifted_right(a, power, t) : spread(e);
+    case Op::Mod:
+      return power >= 0 ? bitwise(Op::And, a, constant(static_cast<uint64_t>(e.args[1]->ival) - 1), t) : spread(e);
+    default:
+      return spread(e);
   }
 }
 

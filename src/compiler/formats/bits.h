@@ -16,7 +16,7 @@ BitList unite(const BitList& a, const BitList& b);
 struct NodeBits {
   std::vector<BitList> deps;  // one a bit of the type (comparisons and Bool: one); empty: every bit depends on `all`
   uint64_t ones = 0;
-  BitList all;                // union
+  BitList all;  // union
   const BitList& on(int i) const { return deps.empty() ? all : deps[static_cast<size_t>(i)]; }
 };
 

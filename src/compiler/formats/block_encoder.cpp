@@ -17,9 +17,9 @@ Result<std::shared_ptr<const EncodePlan>> EncodePlan::make(const ir::FormatType&
   const ir::IntForm& form = *p->f_.form;
   std::string why = p->plan_product(0, form.scale, 0);
   if (why.empty()) why = p->plan_product(1, form.offset, static_cast<int>(form.scale.size()));
-  if (!why.empty()) return Error{"format " + f.name + " cannot be written: " + why};
+  if (!why.empty()) return Error{why};
   p->plan_codes();
-  if (p->raw_by_code_.size() < 2) return Error{"format " + f.name + " cannot be written: no two codes that every element may take"};
+  if (p->raw_by_code_.size() < 2) return Error{"there are no two codes that every element may take"};
   return std::shared_ptr<const EncodePlan>(std::move(p));
 }
 
@@ -90,8 +90,10 @@ bool BlockEncoder::encode(const float* x, const float* w, uint8_t* block) {
   std::fill(block, block + plan_.format().block_bytes, 0);
   for (int which : {0, 1}) {
     const EncodePlan::Product& p = plan_.product(which);
-    for (size_t i = 0; p.float_level >= 0 && i < best_.floats[which].size(); ++i) plan_.writer().write_level(p.float_level, i, best_.floats[which][i], block);
-    for (size_t i = 0; p.int_level >= 0 && i < best_.ints[which].size(); ++i) plan_.writer().write_level(p.int_level, i, best_.ints[which][i], block);
+    for (size_t i = 0; p.float_level >= 0 && i < best_.floats[which].size(); ++i)
+      plan_.writer().write_level(p.float_level, i, best_.floats[which][i], block);
+    for (size_t i = 0; p.int_level >= 0 && i < best_.ints[which].size(); ++i)
+      plan_.writer().write_level(p.int_level, i, best_.ints[which][i], block);
   }
   for (int k = 0; k < block_; ++k) raw_[static_cast<size_t>(k)] = plan_.raw_of(best_.code[static_cast<size_t>(k)]);
   return plan_.writer().write_codes(raw_.data(), block);
@@ -112,8 +114,10 @@ FitOptions BlockEncoder::fit_options(bool quick) const {
   options.quick = quick;
   options.sign = has_offset() ? offset_sign() : 0;
   const EncodePlan::Product& p = plan_.product(0);
-  if (p.int_level >= 0) options.negative = p.ints.lo < 0;
-  else if (p.float_level >= 0) options.negative = !plan_.level(p.float_level, 0).table || plan_.level(p.float_level, 0).table->values.front() < 0;
+  if (p.int_level >= 0)
+    options.negative = p.ints.lo < 0;
+  else if (p.float_level >= 0)
+    options.negative = !plan_.level(p.float_level, 0).table || plan_.level(p.float_level, 0).table->values.front() < 0;
   return options;
 }
 
@@ -334,7 +338,15 @@ void BlockEncoder::search_shared_offset() {
   };
   Start best{1, false};
   double least = INFINITY;
-  for (Start t : {Start{1, false}, {0.85f, false}, {0.7f, false}, {0.55f, false}, {0.35f, false}, {0, false}, {1, true}, {0.85f, true}, {0.7f, true}}) {
+  for (Start t : {Start{1, false},
+                  {0.85f, false},
+                  {0.7f, false},
+                  {0.55f, false},
+                  {0.35f, false},
+                  {0, false},
+                  {1, true},
+                  {0.85f, true},
+                  {0.7f, true}}) {
     start_with_offset(trial_, t.share, t.highest, true);
     if (trial_.error >= least) continue;
     least = trial_.error;

@@ -10,6 +10,7 @@ namespace lumen::formats {
 // What is the same for all blocks of a format. Immutable, shared by threads.
 class EncodePlan {
  public:
+  // The error is the bare reason.
   static Result<std::shared_ptr<const EncodePlan>> make(const ir::FormatType& f);
 
   struct Product {  // scale or offset: numbers of its levels in the writer, or -1
@@ -74,10 +75,10 @@ class BlockEncoder {
   const EncodePlan& plan_;
   int block_;
   const float *x_ = nullptr, *w_ = nullptr;
-  int run_;                                      // elements with the same scale and offset, at least
+  int run_;  // elements with the same scale and offset, at least
   State best_, work_, trial_;
-  std::vector<float> targets_[2], weights_[2];   // by run: wanted scale and offset, and how much an error of it costs
-  std::vector<float> rest_;                      // what is left of x without the offset
+  std::vector<float> targets_[2], weights_[2];  // by run: wanted scale and offset, and how much an error of it costs
+  std::vector<float> rest_;                     // what is left of x without the offset
   std::vector<float> entry_target_, entry_weight_, entry_int_;
   std::vector<uint8_t> raw_;
 };

@@ -42,8 +42,12 @@ int BlockProgram::add(const ir::ExprPtr& e) {
   slots_.push_back(Slot{.i = 0});
   slot_of_[e.get()] = n.dst;
   switch (e->kind) {
-    case ir::Ek::Int: slots_[n.dst].i = e->ival; return n.dst;
-    case ir::Ek::Float: slots_[n.dst].f = static_cast<float>(e->fval); return n.dst;
+    case ir::Ek::Int:
+      slots_[n.dst].i = e->ival;
+      return n.dst;
+    case ir::Ek::Float:
+      slots_[n.dst].f = static_cast<float>(e->fval);
+      return n.dst;
     case ir::Ek::Index:
       if (e->ival != 0) error_ = "index " + std::to_string(e->ival) + " in a value rule";
       index_slot_ = n.dst;
@@ -55,9 +59,14 @@ int BlockProgram::add(const ir::ExprPtr& e) {
     case ir::Ek::Op:
     case ir::Ek::Cast:
     case ir::Ek::Bitcast:
-    case ir::Ek::Table: break;
-    case ir::Ek::Reduce: error_ = "a reduction inside the value rule"; break;
-    default: error_ = "something other than fields of the block inside the value rule"; break;
+    case ir::Ek::Table:
+      break;
+    case ir::Ek::Reduce:
+      error_ = "a reduction inside the value rule";
+      break;
+    default:
+      error_ = "something other than fields of the block inside the value rule";
+      break;
   }
   code_.push_back(n);
   return n.dst;
@@ -79,8 +88,10 @@ void BlockProgram::step(const Instr& n, const uint8_t* block) {
       bool inside = i >= 0 && i < n.count;
       in_range_ &= inside;
       const uint8_t* p = block + n.offset + (inside ? i : 0) * size_of(e.type);
-      if (is_float(e.type)) d.f = inside ? read_float(e.type, p) : 0.0f;
-      else d.i = inside ? read_integer(e.type, p) : 0;
+      if (is_float(e.type))
+        d.f = inside ? read_float(e.type, p) : 0.0f;
+      else
+        d.i = inside ? read_integer(e.type, p) : 0;
       break;
     }
     case ir::Ek::Table: {
@@ -88,14 +99,18 @@ void BlockProgram::step(const Instr& n, const uint8_t* block) {
       bool inside = i >= 0 && i < static_cast<int64_t>(e.table->size());
       in_range_ &= inside;
       double v = inside ? (*e.table)[static_cast<size_t>(i)] : 0.0;
-      if (is_float(e.type)) d.f = ir::round_to(static_cast<float>(v), e.type);
-      else d.i = ir::wrap(static_cast<int64_t>(v), e.type);
+      if (is_float(e.type))
+        d.f = ir::round_to(static_cast<float>(v), e.type);
+      else
+        d.i = ir::wrap(static_cast<int64_t>(v), e.type);
       break;
     }
     case ir::Ek::Cast:
       if (is_float(n.from)) {
-        if (is_float(e.type)) d.f = ir::round_to(at(n.a).f, e.type);
-        else d.i = ir::float_to_int(at(n.a).f, e.type);
+        if (is_float(e.type))
+          d.f = ir::round_to(at(n.a).f, e.type);
+        else
+          d.i = ir::float_to_int(at(n.a).f, e.type);
       } else if (is_float(e.type)) {
         d.f = ir::round_to(ir::int_to_float(at(n.a).i, n.from), e.type);
       } else {
@@ -104,8 +119,10 @@ void BlockProgram::step(const Instr& n, const uint8_t* block) {
       break;
     case ir::Ek::Bitcast: {
       uint64_t bits = is_float(n.from) ? ir::float_bits(at(n.a).f, n.from) : static_cast<uint64_t>(at(n.a).i);
-      if (is_float(e.type)) d.f = ir::bits_float(bits, e.type);
-      else d.i = ir::wrap(static_cast<int64_t>(bits), e.type);
+      if (is_float(e.type))
+        d.f = ir::bits_float(bits, e.type);
+      else
+        d.i = ir::wrap(static_cast<int64_t>(bits), e.type);
       break;
     }
     default:
@@ -113,8 +130,10 @@ void BlockProgram::step(const Instr& n, const uint8_t* block) {
         d = at(n.a).i ? at(n.b) : at(n.c);
       } else if (is_float(n.from)) {
         float a = at(n.a).f, b = n.b >= 0 ? at(n.b).f : 0.0f;
-        if (ir::is_comparison(e.op)) d.i = ir::float_compare(e.op, a, b);
-        else d.f = ir::round_to(ir::float_op(e.op, a, b), e.type);
+        if (ir::is_comparison(e.op))
+          d.i = ir::float_compare(e.op, a, b);
+        else
+          d.f = ir::round_to(ir::float_op(e.op, a, b), e.type);
       } else {
         int64_t a = at(n.a).i, b = n.b >= 0 ? at(n.b).i : 0;
         bool zero = (e.op == ir::Op::Div || e.op == ir::Op::Mod) && b == 0;

@@ -33,8 +33,8 @@ class BlockProgram {
   struct Instr {
     const ir::Expr* e;
     int dst, a, b, c;
-    int offset, count;        // Field
-    DType from;               // Cast, Bitcast, Op: type of the first argument
+    int offset, count;  // Field
+    DType from;         // Cast, Bitcast, Op: type of the first argument
   };
   int add(const ir::ExprPtr& e);
   void step(const Instr& n, const uint8_t* block);

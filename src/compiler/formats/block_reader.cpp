@@ -101,8 +101,10 @@ bool BlockReader::plan_group(int first, const std::vector<Values>& values) {
     int byte = fields[0].bits[bit].source / 8, at = fields[0].bits[bit].source % 8;
     Strided* last = strided_here.empty() ? nullptr : &strided_here.back();
     int taken = last ? std::popcount(last->mask & 255) : 0;
-    if (last && last->byte == byte && last->shift + taken == at && last->to + taken == bit) last->mask = (last->mask << 1) | kOnes;
-    else strided_here.push_back({first, byte, at, bit, kOnes, 1});
+    if (last && last->byte == byte && last->shift + taken == at && last->to + taken == bit)
+      last->mask = (last->mask << 1) | kOnes;
+    else
+      strided_here.push_back({first, byte, at, bit, kOnes, 1});
   }
   for (const Strided& s : strided_here) add_strided(s);
   for (const auto& [byte, t] : tables) table_reads_.push_back({first, byte, shared(t)});
@@ -177,8 +179,10 @@ bool BlockReader::plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, 
   for (size_t i = 0; i < support.size(); ++i) {  // neighbouring bits of a byte travel together
     Piece* last = out.index.empty() ? nullptr : &out.index.back();
     int bit = support[i];
-    if (last && last->byte == bit / 8 && last->shift + std::popcount(last->mask) == bit % 8) last->mask = static_cast<uint8_t>(last->mask << 1 | 1);
-    else out.index.push_back({bit / 8, static_cast<uint8_t>(bit % 8), 1, static_cast<int>(i)});
+    if (last && last->byte == bit / 8 && last->shift + std::popcount(last->mask) == bit % 8)
+      last->mask = static_cast<uint8_t>(last->mask << 1 | 1);
+    else
+      out.index.push_back({bit / 8, static_cast<uint8_t>(bit % 8), 1, static_cast<int>(i)});
   }
   std::vector<uint32_t> table;
   for (double x : v.of[0]) table.push_back(stored_bits(x, level.stored));

@@ -21,7 +21,7 @@ class BlockReader {
     std::unique_ptr<BlockProgram> codes, levels;
   };
   void read_codes(const uint8_t* block, uint8_t* raw, Scratch& s) const;  // `block` bytes
-  struct Piece {  // (byte >> shift & mask) << to
+  struct Piece {                                                          // (byte >> shift & mask) << to
     int byte;
     uint8_t shift, mask;
     int to;
@@ -31,9 +31,9 @@ class BlockReader {
     enum Kind { Half, Lookup, Computed } kind = Computed;
     int byte = 0;
     uint32_t flip = 0;
-    std::vector<Piece> index;               // Lookup: number of the entry of `table`
+    std::vector<Piece> index;  // Lookup: number of the entry of `table`
     std::shared_ptr<const std::vector<uint32_t>> table;
-    size_t output = 0;                      // Computed: of the levels' program
+    size_t output = 0;  // Computed: of the levels' program
     DType stored = DType::F32;
   };
   const Entry& entry(size_t level, size_t i) const { return levels_[level][i]; }
@@ -43,9 +43,12 @@ class BlockReader {
   }
   static uint32_t level_bits(const uint8_t* block, const Entry& e, const Scratch& s) {
     switch (e.kind) {
-      case Entry::Half: return static_cast<uint32_t>(block[e.byte] | block[e.byte + 1] << 8) ^ e.flip;
-      case Entry::Lookup: return lookup(block, e);
-      default: return computed(e, s);
+      case Entry::Half:
+        return static_cast<uint32_t>(block[e.byte] | block[e.byte + 1] << 8) ^ e.flip;
+      case Entry::Lookup:
+        return lookup(block, e);
+      default:
+        return computed(e, s);
     }
   }
   const ir::FormatType& format() const { return f_; }

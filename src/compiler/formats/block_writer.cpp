@@ -56,7 +56,7 @@ Result<std::unique_ptr<BlockWriter>> BlockWriter::make(const ir::FormatType& f) 
   std::vector<int> owner(8 * static_cast<size_t>(f.block_bytes), -1);  // component of a bit; levels follow with numbers of their own
   std::string why = w->plan_codes(owner);
   if (why.empty()) why = w->plan_levels(owner);
-  if (!why.empty()) return Error{"format " + f.name + " cannot be written: " + why};
+  if (!why.empty()) return Error{why};
   return w;
 }
 
@@ -137,7 +137,8 @@ std::string BlockWriter::plan_levels(std::vector<int>& owner) {
         LevelEntry entry;
         if (std::string why = plan_level(e, l.stored, entry); !why.empty()) return why;
         for (int b : entry.bits) {
-          if (owner[static_cast<size_t>(b)] >= 0) return "two of its scales, offsets and codes share bits, so they cannot be chosen one by one";
+          if (owner[static_cast<size_t>(b)] >= 0)
+            return "two of its scales, offsets and codes share bits, so they cannot be chosen one by one";
           owner[static_cast<size_t>(b)] = number;
         }
         ++number;

@@ -26,6 +26,7 @@ struct LevelEntry {
 
 class BlockWriter {
  public:
+  // The error is the bare reason.
   static Result<std::unique_ptr<BlockWriter>> make(const ir::FormatType& f);
   // Levels count through the scale list, then the offset list.
   const std::vector<std::vector<LevelEntry>>& levels() const { return levels_; }

@@ -21,8 +21,10 @@ TEST(Classify, KnownShapes) {
   EXPECT_EQ(describe(q6_k()), "codes: 6 bits, 0..63, bias -32; scale: f16 / 256, i8 / 16 (-128..127); offset: none");
   EXPECT_EQ(describe(three_bit()), "codes: 3 bits, 0..7, bias 0; scale: f16 / 16; offset: f16 / 64");
   EXPECT_EQ(describe(six_bit()), "codes: 6 bits, 0..63, bias -31; scale: bf16 / 64, i8 / 16 (1..31); offset: none");
-  EXPECT_EQ(describe(iq4_nl()), "codes: 4 bits, 0..15, code book [-127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113]; scale: f16 / 32; offset: none");
-  EXPECT_EQ(describe(mxfp4()), "codes: 4 bits, 0..15, code book [0 1 2 3 4 6 8 12 0 -1 -2 -3 -4 -6 -8 -12]; scale: bf16 / 32; offset: none");
+  EXPECT_EQ(describe(iq4_nl()),
+            "codes: 4 bits, 0..15, code book [-127 -104 -83 -65 -49 -35 -22 -10 1 13 25 38 53 69 89 113]; scale: f16 / 32; offset: none");
+  EXPECT_EQ(describe(mxfp4()),
+            "codes: 4 bits, 0..15, code book [0 1 2 3 4 6 8 12 0 -1 -2 -3 -4 -6 -8 -12]; scale: bf16 / 32; offset: none");
 }
 
 TEST(Classify, RawIsTheBitField) {
@@ -56,11 +58,13 @@ TEST(Classify, Products) {
   E q = b.at(qs, k), s = b.at(d, 0), g = b.at(sc, k / 16);
   EXPECT_EQ(describe(Builder(b).done(select(less(q, 128), s * (q & 127), -(s * (q & 127))))),
             "codes: 8 bits, 0..254, bias -127; scale: f16 / 32; offset: none");
-  EXPECT_EQ(describe(Builder(b).done(s * ((g & 15) * (q & 63)))), "codes: 6 bits, 0..63, bias 0; scale: f16 / 32, i8 / 16 (0..15); offset: none");
+  EXPECT_EQ(describe(Builder(b).done(s * ((g & 15) * (q & 63)))),
+            "codes: 6 bits, 0..63, bias 0; scale: f16 / 32, i8 / 16 (0..15); offset: none");
   EXPECT_EQ(describe(Builder(b).done(s * (E(0.5) + (g & 15)) * E(0.25) * (q & 3))),
             "codes: 2 bits, 0..3, bias 0; scale: f32 / 32, i8 / 16 (1..31); offset: none");
   EXPECT_EQ(describe(Builder(b).done(s * (g * g) * (q & 3))), "codes: 2 bits, 0..3, bias 0; scale: f32 / 16; offset: none");
-  EXPECT_EQ(describe(Builder(b).done(s * g * (q & 3) - s * E(3.0))), "codes: 2 bits, 0..3, bias 0; scale: f16 / 32, u8 / 16 (0..255); offset: f32 / 32");
+  EXPECT_EQ(describe(Builder(b).done(s * g * (q & 3) - s * E(3.0))),
+            "codes: 2 bits, 0..3, bias 0; scale: f16 / 32, u8 / 16 (0..255); offset: f32 / 32");
 }
 
 TEST(Classify, TernaryDigits) {  // five base-3 digits a byte: no bit field, but a code of two bits
@@ -76,7 +80,8 @@ TEST(Classify, LargeTablesExpand) {
   int d = b.field("d", DType::F16, 1), q = b.field("q", DType::U8, 32);
   std::vector<double> levels;
   for (int i = 0; i < 32; ++i) levels.push_back(i * i / 8 - 60);
-  EXPECT_EQ(describe(b.done(b.at(d, 0) * table(levels, b.at(q, k) & 31))), "codes: 7 bits, 0..120, bias -60; scale: f16 / 32; offset: none");
+  EXPECT_EQ(describe(b.done(b.at(d, 0) * table(levels, b.at(q, k) & 31))),
+            "codes: 7 bits, 0..120, bias -60; scale: f16 / 32; offset: none");
 }
 
 TEST(Classify, Reasons) {
@@ -89,7 +94,9 @@ TEST(Classify, Reasons) {
   };
   EXPECT_EQ(why(Builder(b).done(b.at(m, k))), "element 0 takes its code from 16 bits, at most 12 are looked at");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0))), "element 0 has no bits of its own: every run of 16 elements shares all of them");
-  EXPECT_EQ(why(Builder(b).done(b.at(d, k / 8) * x)), "element 0 takes its code from 24 bits, at most 12 are looked at (16 of them are shared with other elements, but not by runs of 16 as a scale's are)");
+  EXPECT_EQ(why(Builder(b).done(b.at(d, k / 8) * x)),
+            "element 0 takes its code from 24 bits, at most 12 are looked at (16 of them are shared with other elements, but not by runs "
+            "of 16 as a scale's are)");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0) * (x * x))), "its codes are multiples of 1.000000 from 0 to 65025 of it, more than 8 bits hold");
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0) * (x & 15) + b.at(d, 1) * (x >> 4))), "element 0 is a sum of two codes under different scales");
   E root{ir::make_op(ir::Op::Sqrt, {(b.at(d, 0) * x).p})};

@@ -40,12 +40,18 @@ std::string describe(const ir::FormatType& f) {
 std::string to_text(const ir::FormatType& f, const ir::ExprPtr& e) {
   using ir::Ek;
   switch (e->kind) {
-    case Ek::Int: return std::to_string(e->ival);
-    case Ek::Float: return number_text(e->fval);
-    case Ek::Index: return e->ival == 0 ? "k" : "i" + std::to_string(e->ival);
-    case Ek::Field: return f.fields[static_cast<size_t>(e->ival)].name + "[" + to_text(f, e->args[0]) + "]";
-    case Ek::Table: return "table" + std::to_string(e->table->size()) + "[" + to_text(f, e->args[0]) + "]";
-    default: break;
+    case Ek::Int:
+      return std::to_string(e->ival);
+    case Ek::Float:
+      return number_text(e->fval);
+    case Ek::Index:
+      return e->ival == 0 ? "k" : "i" + std::to_string(e->ival);
+    case Ek::Field:
+      return f.fields[static_cast<size_t>(e->ival)].name + "[" + to_text(f, e->args[0]) + "]";
+    case Ek::Table:
+      return "table" + std::to_string(e->table->size()) + "[" + to_text(f, e->args[0]) + "]";
+    default:
+      break;
   }
   std::string head = e->kind == Ek::Op ? std::string(ir::name(e->op)) : e->kind == Ek::Bitcast ? "bits_" : "";
   if (e->kind != Ek::Op) head += std::string(name(e->type));

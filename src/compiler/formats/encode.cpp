@@ -19,7 +19,7 @@ using PlanResult = Result<std::shared_ptr<const EncodePlan>>;
 constexpr size_t kKept = 64;
 
 PlanResult plan_of(const ir::FormatType& f) {
-  if (!f.form) return Error{"format " + f.name + " cannot be written: it has no integer form (" + f.why_no_form + ")"};
+  if (!f.form) return Error{"it has no integer form (" + f.why_no_form + ")"};
   struct Kept {
     std::string name;
     uint64_t value;
@@ -39,7 +39,8 @@ PlanResult plan_of(const ir::FormatType& f) {
 DType plain_type(const ir::FormatType& f) {
   const ir::Expr* core = f.value.get();
   while (core->kind == ir::Ek::Cast && core->type == DType::F32) core = core->args[0].get();
-  bool plain = !f.row_planes && f.block == 1 && f.fields.size() == 1 && core->kind == ir::Ek::Field && is_float(core->type) && core->type != DType::F64;
+  bool plain = !f.row_planes && f.block == 1 && f.fields.size() == 1 && core->kind == ir::Ek::Field && is_float(core->type) &&
+               core->type != DType::F64;
   return plain ? core->type : DType::Bool;
 }
 
@@ -66,10 +67,13 @@ std::vector<float> weights_of(const float* importance, int64_t k) {
 }  // namespace
 
 Status encode_row(const ir::FormatType& f, const float* x, int64_t k, uint8_t* row, const float* importance) {
-  if (k % f.block != 0) return Error{"format " + f.name + " takes rows of whole blocks of " + std::to_string(f.block) + " elements, not " + std::to_string(k)};
+  if (k % f.block != 0)
+    return Error{"format " + f.name + " takes rows of whole blocks of " + std::to_string(f.block) + " elements, not " + std::to_string(k)};
   for (int64_t i = 0; i < k; ++i) {
-    if (!std::isfinite(x[i])) return Error{"element " + std::to_string(i) + " of the row to be written in format " + f.name + " is not a finite number"};
-    if (importance && !(importance[i] >= 0 && std::isfinite(importance[i]))) return Error{"importance " + std::to_string(i) + " is not a number from 0 up"};
+    if (!std::isfinite(x[i]))
+      return Error{"element " + std::to_string(i) + " of the row to be written in format " + f.name + " is not a finite number"};
+    if (importance && !(importance[i] >= 0 && std::isfinite(importance[i])))
+      return Error{"importance " + std::to_string(i) + " is not a number from 0 up"};
   }
   if (f.encode == ir::EncodeRule::AbsMax) {
     ir::encode_absmax_row(f, x, k, row);
@@ -79,8 +83,9 @@ Status encode_row(const ir::FormatType& f, const float* x, int64_t k, uint8_t* r
     convert(t, x, k, row);
     return ok_status();
   }
-  LUMEN_TRY(plan, plan_of(f));
-  BlockEncoder encoder(*plan);
+  PlanResult plan = plan_of(f);
+  if (!plan) return Error{"format " + f.name + " cannot be written: " + plan.error().message};
+  BlockEncoder encoder(**plan);
   std::vector<float> w = weights_of(importance, k);
   for (int64_t b = 0; b < k / f.block; ++b) {
     if (!encoder.encode(x + b * f.block, w.data() + b * f.block, row + b * f.block_bytes))

@@ -12,7 +12,7 @@ namespace lumen::formats {
 // need an integer form whose bits can be set one by one. Errors name the format and the reason. Thread-safe; what is worked out
 // about a format is kept.
 Status encode_row(const ir::FormatType& f, const float* x, int64_t k, uint8_t* row, const float* importance = nullptr);
-// The reason why encode_row cannot write this format, or empty.
+// Why encode_row cannot write this format ("it has no integer form (…)"), or empty.
 std::string why_not_encodable(const ir::FormatType& f);
 
 // Lets the interpreter encode formatted states by the search (ir::set_encode_hook).

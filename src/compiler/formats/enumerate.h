@@ -21,8 +21,8 @@ class Interner {
 
 // Every value an expression takes over all settings of the source bits it depends on.
 struct Values {
-  BitList bits;                              // setting number s gives bits[i] the value s >> i & 1
-  std::vector<std::vector<double>> of;       // [output][setting]
+  BitList bits;                         // setting number s gives bits[i] the value s >> i & 1
+  std::vector<std::vector<double>> of;  // [output][setting]
 };
 inline constexpr int kMaxEnumeratedBits = 16;
 // False with `why` set where there are too many bits or a setting reads out of range.
@@ -30,9 +30,9 @@ bool enumerate_values(const ir::FormatType& f, const std::vector<ir::ExprPtr>& o
 
 // Source bits by what they are for: a bit is a level's where every run of 16 elements uses it with all its elements or with none.
 struct BlockMap {
-  std::vector<ir::ExprPtr> elements;   // f32, one an element of the block
-  std::vector<bool> level_bit;         // by source bit
-  std::vector<int> users;              // by source bit: number of elements that depend on it
+  std::vector<ir::ExprPtr> elements;  // f32, one an element of the block
+  std::vector<bool> level_bit;        // by source bit
+  std::vector<int> users;             // by source bit: number of elements that depend on it
   bool levels_only(const BitList& b) const;
   bool codes_only(const BitList& b) const;
 };

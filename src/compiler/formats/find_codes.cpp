@@ -13,8 +13,8 @@ namespace {
 using ir::ExprPtr;
 using ir::Op;
 
-constexpr size_t kMaxCodeBits = 12;   // source bits of one code that are enumerated
-constexpr int kMaxCodebook = 16;      // entries that a look-up in registers takes
+constexpr size_t kMaxCodeBits = 12;  // source bits of one code that are enumerated
+constexpr int kMaxCodebook = 16;     // entries that a look-up in registers takes
 
 // One element's code: its values over all settings of its bits, and those of the integer subexpressions that see the same bits.
 struct CodeValues {
@@ -23,7 +23,8 @@ struct CodeValues {
   Values v;                    // output 0: code; 1 + i: nodes[i]
 };
 
-void collect(const ExprPtr& e, BitAnalysis& bits, const BitList& support, std::unordered_set<const ir::Expr*>& seen, std::vector<ExprPtr>& out) {
+void collect(const ExprPtr& e, BitAnalysis& bits, const BitList& support, std::unordered_set<const ir::Expr*>& seen,
+             std::vector<ExprPtr>& out) {
   if (!seen.insert(e.get()).second) return;
   if (bits.support(e) != support) return;
   for (const ExprPtr& a : e->args) collect(a, bits, support, seen, out);
@@ -103,8 +104,10 @@ void use_codebook(const Codebook& book, ir::IntForm& form) {
 }
 
 std::string too_many_bits(Subject& s, int k, const BitList& support) {
-  std::string r = element(k) + " takes its code from " + std::to_string(support.size()) + " bits, at most " + std::to_string(kMaxCodeBits) + " are looked at";
-  size_t shared = static_cast<size_t>(std::count_if(support.begin(), support.end(), [&](int b) { return s.map.users[static_cast<size_t>(b)] > 1; }));
+  std::string r = element(k) + " takes its code from " + std::to_string(support.size()) + " bits, at most " + std::to_string(kMaxCodeBits) +
+                  " are looked at";
+  size_t shared =
+      static_cast<size_t>(std::count_if(support.begin(), support.end(), [&](int b) { return s.map.users[static_cast<size_t>(b)] > 1; }));
   if (shared > 0) r += " (" + std::to_string(shared) + " of them are shared with other elements, but not by runs of 16 as a scale's are)";
   return r;
 }

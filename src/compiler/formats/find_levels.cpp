@@ -76,9 +76,8 @@ DType stored_type(Subject& s, const ExprPtr& e) {
   std::string why;
   if (s.bits.support(e).size() > kMaxEnumeratedBits || !enumerate_values(s.f, {e}, s.bits.support(e), v, why)) return DType::F32;
   for (DType t : {DType::F16, DType::BF16}) {
-    bool exact = std::all_of(v.of[0].begin(), v.of[0].end(), [&](double x) {
-      return std::isnan(x) || static_cast<double>(ir::round_to(static_cast<float>(x), t)) == x;
-    });
+    bool exact = std::all_of(v.of[0].begin(), v.of[0].end(),
+                             [&](double x) { return std::isnan(x) || static_cast<double>(ir::round_to(static_cast<float>(x), t)) == x; });
     if (exact) return t;
   }
   return DType::F32;
@@ -103,8 +102,8 @@ std::string set_runs(const std::vector<ExprPtr>& per_element, ir::ScaleLevel& le
 }
 
 struct Plan {
-  bool integer_level = false;       // some product has integers, and all fit
-  bool factor_to_integer = false;   // constants go to the integer level
+  bool integer_level = false;      // some product has integers, and all fit
+  bool factor_to_integer = false;  // constants go to the integer level
 };
 
 Plan plan_of(const std::vector<Product>& all, double code_abs) {

@@ -12,7 +12,8 @@ std::vector<float> make_trials(float from, float to, int count) {
   return r;
 }
 const std::vector<float>& trials(const CodeSet& set, bool quick) {
-  static const std::vector<float> kFew = make_trials(-0.25f, 0.5f, 3), kSome = make_trials(-0.5f, 1.5f, 5), kMany = make_trials(-0.75f, 2.25f, 13);
+  static const std::vector<float> kFew = make_trials(-0.25f, 0.5f, 3), kSome = make_trials(-0.5f, 1.5f, 5),
+                                  kMany = make_trials(-0.75f, 2.25f, 13);
   float steps = set.dense ? set.hi - set.lo : static_cast<float>(set.values.size());
   if (steps > 128) return kFew;
   return quick || steps > 63 ? kSome : kMany;
@@ -98,7 +99,8 @@ float CodeSet::step(float v, int by) const {
 
 void CodeSet::nearest_listed(float* v, int n) const {
   if (middles.size() > kShortList) {
-    for (int i = 0; i < n; ++i) v[i] = values[static_cast<size_t>(std::lower_bound(middles.begin(), middles.end(), v[i]) - middles.begin())];
+    for (int i = 0; i < n; ++i)
+      v[i] = values[static_cast<size_t>(std::lower_bound(middles.begin(), middles.end(), v[i]) - middles.begin())];
     return;
   }
   int32_t at[8];

@@ -21,7 +21,7 @@ struct CodeSet {
     nearest_listed(&v, 1);
     return v;
   }
-  float nearest_integer(float v) const {  // dense; NaN becomes hi
+  float nearest_integer(float v) const {   // dense; NaN becomes hi
     constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
     return (std::max(lo, std::min(hi, v)) + kRound) - kRound;
   }

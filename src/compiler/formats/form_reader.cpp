@@ -51,7 +51,8 @@ void random_block(const ir::FormatType& f, std::mt19937& rng, uint8_t* block) {
         bits = ir::float_bits(rng() & 1 ? v : -v, field.type);
       }
       int size = size_of(field.type);
-      for (int b = 0; b < size; ++b) block[field.offset + i * size + b] = static_cast<uint8_t>(field.type == DType::Bool ? bits & 1 : bits >> (8 * b));
+      for (int b = 0; b < size; ++b)
+        block[field.offset + i * size + b] = static_cast<uint8_t>(field.type == DType::Bool ? bits & 1 : bits >> (8 * b));
     }
   }
 }

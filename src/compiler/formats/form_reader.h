@@ -15,8 +15,8 @@ class FormReader {
   // Level `i` of the scale list (of the offset list) at element k.
   double scale(int i, int k) const { return level(form_.scale, 0, i, k); }
   double offset_level(int i, int k) const { return level(form_.offset, form_.scale.size(), i, k); }
-  double scaled(int k) const;   // product of the scales times the code
-  double offset(int k) const;   // product of the offsets; 0 without
+  double scaled(int k) const;  // product of the scales times the code
+  double offset(int k) const;  // product of the offsets; 0 without
   double value(int k) const { return scaled(k) + offset(k); }
 
  private:

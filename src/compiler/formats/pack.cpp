@@ -67,19 +67,22 @@ class IntegerPacker {
       for (const Target& t : targets) {
         uint32_t bits = BlockReader::level_bits(at, *t.entry, scratch_);
         uint8_t* to = chunk + t.at + r * t.row_step;
-        if (t.size == 1) *to = static_cast<uint8_t>(bits);
-        else std::memcpy(to, &bits, t.size == 2 ? 2 : 4);
+        if (t.size == 1)
+          *to = static_cast<uint8_t>(bits);
+        else
+          std::memcpy(to, &bits, t.size == 2 ? 2 : 4);
       }
       codes += form_.block;
       at += reader_.format().block_bytes;
     }
-    for (int u = 0; u * kUnit < l_.chunk; ++u) put_unit(codes_.data() + u * kUnit, r, chunk + l_.codes + static_cast<int64_t>(u) * l_.unit_bytes);
+    for (int u = 0; u * kUnit < l_.chunk; ++u)
+      put_unit(codes_.data() + u * kUnit, r, chunk + l_.codes + static_cast<int64_t>(u) * l_.unit_bytes);
   }
 
  private:
   struct Target {  // where one level entry of a block goes
     const BlockReader::Entry* entry;
-    int64_t at;    // bytes from the start of the chunk, row 0
+    int64_t at;  // bytes from the start of the chunk, row 0
     int row_step, size;
   };
 
@@ -100,10 +103,14 @@ class IntegerPacker {
     int64_t step = static_cast<int64_t>(l_.rows) * 4;
     for (int bits : l_.planes) {
       uint8_t* to = unit + static_cast<int64_t>(r) * 4;
-      if (bits == 8) put_plane<8>(c, low, to, step);
-      else if (bits == 4) put_plane<4>(c, low, to, step);
-      else if (bits == 2) put_plane<2>(c, low, to, step);
-      else put_plane<1>(c, low, to, step);
+      if (bits == 8)
+        put_plane<8>(c, low, to, step);
+      else if (bits == 4)
+        put_plane<4>(c, low, to, step);
+      else if (bits == 2)
+        put_plane<2>(c, low, to, step);
+      else
+        put_plane<1>(c, low, to, step);
       unit += bits * step;
       low += bits;
     }
@@ -161,8 +168,10 @@ void pack_float(const ir::Type& weight, const PackedLayout& l, const RowFn& row,
 void pack(const ir::Type& weight, const PackedLayout& layout, const std::function<const uint8_t*(int64_t n)>& row, int64_t g0, int64_t g1,
           uint8_t* out) {
   LUMEN_ASSERT(g0 >= 0 && g1 <= layout.groups);
-  if (layout.integer) pack_integer(weight, layout, row, g0, g1, out);
-  else pack_float(weight, layout, row, g0, g1, out);
+  if (layout.integer)
+    pack_integer(weight, layout, row, g0, g1, out);
+  else
+    pack_float(weight, layout, row, g0, g1, out);
 }
 
 }  // namespace lumen::formats

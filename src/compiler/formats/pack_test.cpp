@@ -1,8 +1,8 @@
 // Packed bytes read back by the words of layout.h and compared with the form, for every kind of form and both row counts.
 #include <gtest/gtest.h>
 
-#include <ctime>
 #include <cstring>
+#include <ctime>
 
 #include "compiler/formats/block_reader.h"
 #include "compiler/formats/form_reader.h"
@@ -77,9 +77,11 @@ void expect_packed(const ir::FormatType& f, int64_t n, int64_t k, int rows, int 
       if (at < n && e == 0) reader.read(w.row(at) + i / f.block * f.block_bytes);
       ASSERT_EQ(read_code(l, group, i, r), at < n ? reader.raw(e) : 0) << "row " << at << " element " << i;
       for (size_t s = 0; s < l.scale.size(); ++s)
-        ASSERT_EQ(read_level(l, l.scale[s], group, i, r), at < n ? reader.scale(static_cast<int>(s), e) : 0) << "row " << at << " element " << i;
+        ASSERT_EQ(read_level(l, l.scale[s], group, i, r), at < n ? reader.scale(static_cast<int>(s), e) : 0)
+            << "row " << at << " element " << i;
       for (size_t s = 0; s < l.offset.size(); ++s)
-        ASSERT_EQ(read_level(l, l.offset[s], group, i, r), at < n ? reader.offset_level(static_cast<int>(s), e) : 0) << "row " << at << " element " << i;
+        ASSERT_EQ(read_level(l, l.offset[s], group, i, r), at < n ? reader.offset_level(static_cast<int>(s), e) : 0)
+            << "row " << at << " element " << i;
     }
   }
 }
@@ -128,7 +130,8 @@ TEST(Pack, Floats) {
       }
       PackedLayout l = packed_float_layout(type, 8, 1, element);
       std::vector<uint8_t> out(static_cast<size_t>(l.bytes()), 0xA5);
-      pack(type, l, [&](int64_t n) { return data.data() + n * 7 * size; }, 0, l.groups, out.data());
+      pack(
+          type, l, [&](int64_t n) { return data.data() + n * 7 * size; }, 0, l.groups, out.data());
       for (int64_t n = 0; n < l.groups * 8; ++n)
         for (int64_t i = 0; i < 7; ++i) {
           float got = read_float(element, out.data() + n / 8 * l.group_bytes() + (i * 8 + n % 8) * size_of(element));
@@ -143,7 +146,8 @@ TEST(Pack, FormatsAsFloats) {
   Weight w = random_weight(f, 5, 512, 9);
   PackedLayout l = packed_float_layout(w.type, 8, 1, DType::F32);
   std::vector<uint8_t> out(static_cast<size_t>(l.bytes()));
-  pack(w.type, l, [&](int64_t n) { return w.row(n); }, 0, l.groups, out.data());
+  pack(
+      w.type, l, [&](int64_t n) { return w.row(n); }, 0, l.groups, out.data());
   BlockProgram value(f, {f.value});
   for (int64_t n = 0; n < 5; ++n)
     for (int64_t i = 0; i < 512; ++i) {
@@ -159,7 +163,10 @@ TEST(Pack, Measure) {
     Weight w = random_weight(f, 512, 4096 / f.block * f.block, 1);
     PackedLayout l = packed_layout(w.type, 8, 2);
     std::vector<uint8_t> out(static_cast<size_t>(l.bytes()));
-    auto once = [&] { pack(w.type, l, [&](int64_t n) { return w.row(n); }, 0, l.groups, out.data()); };
+    auto once = [&] {
+      pack(
+          w.type, l, [&](int64_t n) { return w.row(n); }, 0, l.groups, out.data());
+    };
     once();
     std::clock_t t0 = std::clock();  // processor time: neighbours do not count
     for (int i = 0; i < 20; ++i) once();

@@ -57,7 +57,8 @@ TEST(Standard, ValuesEqualGguf) {
     for (int64_t i = 0; i < k; ++i) {
       float want;
       std::memcpy(&want, bits.data() + 4 * i, 4);
-      ASSERT_EQ(std::memcmp(&slow[static_cast<size_t>(i)], &want, 4), 0) << "element " << i << ": " << slow[static_cast<size_t>(i)] << ", not " << want;
+      ASSERT_EQ(std::memcmp(&slow[static_cast<size_t>(i)], &want, 4), 0)
+          << "element " << i << ": " << slow[static_cast<size_t>(i)] << ", not " << want;
     }
   }
   EXPECT_EQ(formats, 16);
@@ -65,7 +66,8 @@ TEST(Standard, ValuesEqualGguf) {
 
 std::string levels_text(const ir::FormatType& f, const std::string& what, const std::vector<ir::ScaleLevel>& levels) {
   std::string r;
-  for (const ir::ScaleLevel& l : levels) r += what + "[0]: " + to_text(f, l.value[0]) + "\n" + what + "[last]: " + to_text(f, l.value.back()) + "\n";
+  for (const ir::ScaleLevel& l : levels)
+    r += what + "[0]: " + to_text(f, l.value[0]) + "\n" + what + "[last]: " + to_text(f, l.value.back()) + "\n";
   return r;
 }
 

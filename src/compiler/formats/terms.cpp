@@ -33,13 +33,16 @@ bool inside(const Interval& a, const Interval& b) { return a.known && b.known &&
 Interval real_interval(Op op, const Interval& a, const Interval& b) {
   if (!a.known || !b.known) return {};
   switch (op) {
-    case Op::Add: return {a.lo + b.lo, a.hi + b.hi, true};
-    case Op::Sub: return {a.lo - b.hi, a.hi - b.lo, true};
+    case Op::Add:
+      return {a.lo + b.lo, a.hi + b.hi, true};
+    case Op::Sub:
+      return {a.lo - b.hi, a.hi - b.lo, true};
     case Op::Mul: {
       auto [lo, hi] = std::minmax({a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi});
       return {lo, hi, true};
     }
-    default: return {};
+    default:
+      return {};
   }
 }
 
@@ -139,8 +142,10 @@ std::vector<Term> TermMaker::product(const std::vector<Term>& a, const std::vect
       Term t = x;
       t.factor *= y.factor;
       t.levels.insert(t.levels.end(), y.levels.begin(), y.levels.end());
-      if (t.code && y.code) t.code = intern_(ir::make_op(Op::Mul, {to_f32(t.code), to_f32(y.code)}));
-      else if (y.code) t.code = y.code;
+      if (t.code && y.code)
+        t.code = intern_(ir::make_op(Op::Mul, {to_f32(t.code), to_f32(y.code)}));
+      else if (y.code)
+        t.code = y.code;
       r.push_back(std::move(t));
     }
   return r;

@@ -21,7 +21,8 @@ struct Interval {
 
 class TermMaker {
  public:
-  TermMaker(const ir::FormatType& f, const BlockMap& map, BitAnalysis& bits, Interner& intern) : f_(f), map_(map), bits_(bits), intern_(intern) {}
+  TermMaker(const ir::FormatType& f, const BlockMap& map, BitAnalysis& bits, Interner& intern)
+      : f_(f), map_(map), bits_(bits), intern_(intern) {}
   // Terms of element k, no two with the same levels and both or neither with a code. Empty error: success.
   std::vector<Term> terms(int k, std::string& error);
   Interval interval(const ir::ExprPtr& e);

@@ -122,7 +122,8 @@ inline ir::FormatType mxfp4() {
 // A user's: 3-bit codes in blocks of 64, an f16 scale for each 16, one f16 minimum.
 inline ir::FormatType three_bit() {
   Builder b("three_bit", 64);
-  int m = b.field("m", DType::F16, 1), d = b.field("d", DType::F16, 4), low = b.field("low", DType::U8, 16), high = b.field("high", DType::U8, 8);
+  int m = b.field("m", DType::F16, 1), d = b.field("d", DType::F16, 4), low = b.field("low", DType::U8, 16),
+      high = b.field("high", DType::U8, 8);
   E code = bits(b.at(low, k % 16), k / 16 * 2, 2) | (bits(b.at(high, k / 8), k % 8, 1) << 2);
   return b.done(b.at(d, k / 16) * code + b.at(m, 0));
 }
