@@ -1,0 +1,2 @@
+// Boost.JSON itself, header-only, compiled once.
+#include <boost/json/src.hpp>
