@@ -19,6 +19,7 @@ std::span<const Command> commands() {
       {"bench", "measure prefill and decode speed", declare_bench},
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
       {"quantize", "write a model file in another format", declare_quantize},
+      {"doctor", "this machine: CPU, targets, caches, bandwidth, what is missing and how to get it", declare_doctor},
       {"list", "the models at hand", declare_list},
   };
   return table;

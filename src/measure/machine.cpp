@@ -1,0 +1,120 @@
+// Reads of mapped memory, and of what /proc and /sys say.
+#include "measure/machine.h"
+
+#include <sys/mman.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include "base/thread_team.h"
+
+namespace lumen::measure {
+namespace {
+
+double now() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
+}
+
+// Sums words in eight independent chains, so that loads and not additions are the limit.
+uint64_t sum(const uint8_t* p, int64_t bytes) {
+  typedef uint64_t Four __attribute__((vector_size(32)));
+  Four a[8] = {};
+  for (int64_t i = 0; i + 256 <= bytes; i += 256) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; ++j) a[j] += *reinterpret_cast<const Four*>(p + i + 32 * j);
+  }
+  uint64_t total = 0;
+  for (const Four& v : a) total += v[0] + v[1] + v[2] + v[3];
+  return total;
+}
+
+// Bytes of the mapping at `data` that lie in 2 MB pages.
+int64_t huge_bytes(const void* data) {
+  std::ifstream maps("/proc/self/smaps");
+  std::string line;
+  bool ours = false;
+  while (std::getline(maps, line)) {
+    unsigned long lo = 0, hi = 0, at = reinterpret_cast<unsigned long>(data);
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &lo, &hi) == 2) ours = lo <= at && at < hi;
+    long kb = 0;
+    if (ours && std::sscanf(line.c_str(), "AnonHugePages: %ld kB", &kb) == 1) return int64_t{kb} << 10;
+  }
+  return 0;
+}
+
+std::string first_line(const std::string& path) {
+  std::ifstream in(path);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+}  // namespace
+
+Result<Bandwidth> read_bandwidth(int threads, bool huge, int64_t bytes, int runs) {
+  constexpr int64_t kHuge = int64_t{2} << 20;
+  size_t mapped = static_cast<size_t>(bytes + kHuge);
+  void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return Error{"no memory for " + std::to_string(bytes >> 20) + " MiB to measure the bandwidth with"};
+  madvise(memory, mapped, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  uint8_t* data = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge);
+  ThreadTeam team(threads);
+  int64_t pieces = bytes / kHuge;
+  team.run(pieces, 1, [&](int, int64_t begin, int64_t end) { std::memset(data + begin * kHuge, 1, static_cast<size_t>((end - begin) * kHuge)); });
+  Bandwidth out{threads, huge, huge && huge_bytes(data) >= bytes / 2, 0};
+  std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8);
+  for (int r = 0; r < runs; ++r) {
+    double start = now();
+    team.run(pieces, 1, [&](int w, int64_t begin, int64_t end) { sums[static_cast<size_t>(w) * 8] += sum(data + begin * kHuge, (end - begin) * kHuge); });
+    out.bytes_per_second = std::max(out.bytes_per_second, static_cast<double>(pieces * kHuge) / (now() - start));
+  }
+  munmap(memory, mapped);
+  uint64_t total = 0;
+  for (uint64_t s : sums) total += s;
+  uint64_t expected = static_cast<uint64_t>(runs) * static_cast<uint64_t>(pieces) * (kHuge / 8) * 0x0101010101010101ull;
+  if (total != expected) return Error{"reading memory back gave other bytes than were written: the machine's memory may be faulty"};
+  return out;
+}
+
+MemoryInfo memory_info() {
+  MemoryInfo m;
+  std::ifstream in("/proc/meminfo");
+  std::string key, unit;
+  for (uint64_t kb = 0; in >> key >> kb; std::getline(in, unit)) {
+    if (key == "MemTotal:") m.total = kb << 10;
+    if (key == "MemAvailable:") m.available = kb << 10;
+  }
+  std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
+  size_t open = line.find('['), close = line.find(']');
+  m.huge_pages = open == std::string::npos || close == std::string::npos ? "unknown" : line.substr(open + 1, close - open - 1);
+  return m;
+}
+
+std::vector<Cache> caches() {
+  std::vector<Cache> out;
+  for (int i = 0; i < 8; ++i) {
+    std::string dir = "/sys/devices/system/cpu/cpu0/cache/index" + std::to_string(i) + "/";
+    std::string size = first_line(dir + "size");
+    if (size.empty()) break;
+    Cache c;
+    c.level = std::atoi(first_line(dir + "level").c_str());
+    c.type = first_line(dir + "type");
+    c.bytes = std::atoll(size.c_str()) << (size.back() == 'K' ? 10 : size.back() == 'M' ? 20 : 0);
+    std::stringstream list(first_line(dir + "shared_cpu_list"));  // "0-3,8-11"
+    c.shared_by = 0;
+    for (std::string part; std::getline(list, part, ',');) {
+      int lo = 0, hi = 0;
+      int n = std::sscanf(part.c_str(), "%d-%d", &lo, &hi);
+      c.shared_by += n == 2 ? hi - lo + 1 : 1;
+    }
+    out.push_back(c);
+  }
+  return out;
+}
+
+}  // namespace lumen::measure

@@ -1,0 +1,34 @@
+// What the machine offers, as measured and as the system tells: for doctor, and to judge speeds by.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace lumen::measure {
+
+struct Bandwidth {
+  int threads = 1;
+  bool huge_pages = false;    // 2 MB pages were asked for
+  bool got_huge = false;      // and the kernel gave them for at least half of the memory
+  double bytes_per_second = 0;  // best of the runs: others only take away
+};
+// Streaming read of `bytes` shared by `threads`, `runs` times after one that touches everything.
+Result<Bandwidth> read_bandwidth(int threads, bool huge_pages, int64_t bytes = int64_t{256} << 20, int runs = 5);
+
+struct MemoryInfo {
+  uint64_t total = 0, available = 0;  // bytes
+  std::string huge_pages;             // "always", "madvise", "never", or "unknown"
+};
+MemoryInfo memory_info();
+
+struct Cache {
+  int level = 0;
+  std::string type;  // "Data", "Instruction", "Unified"
+  int64_t bytes = 0;
+  int shared_by = 1;  // logical processors
+};
+std::vector<Cache> caches();
+
+}  // namespace lumen::measure
