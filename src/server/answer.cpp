@@ -2,6 +2,7 @@
 #include "server/answer.h"
 
 #include <random>
+#include <utility>
 
 namespace lumen::server {
 namespace {
@@ -21,15 +22,20 @@ Answer::Answer(Backend& backend, std::shared_ptr<Load> load, std::shared_ptr<Htt
                Headers headers)
     : backend_(backend), load_(std::move(load)), exchange_(std::move(exchange)), head_(std::move(head)), options_(options), headers_(std::move(headers)) {
   choices_.resize(static_cast<size_t>(choices));
+  ++load_->answers;
   open_ = choices_.size();
   for (size_t i = 0; i < choices_.size(); ++i) choices_[i].part.index = static_cast<int64_t>(i);
 }
 
-// The load says when nothing uses the backend any more, so it goes down last.
+// The load says when nothing uses the backend any more, so that goes down last.
 Answer::~Answer() {
-  int64_t n = static_cast<int64_t>(choices_.size());
+  release();
   exchange_.reset();
-  *load_ -= n;
+  --load_->answers;
+}
+
+void Answer::release() {
+  if (!std::exchange(released_, true)) load_->choices -= static_cast<int64_t>(choices_.size());
 }
 
 void Answer::start(std::vector<std::vector<int32_t>> prompts) {
@@ -145,6 +151,7 @@ bool Answer::on_chunk(int64_t index, const runtime::Chunk& c) {
 
 void Answer::finish() {
   done_ = true;
+  release();
   Usage usage{prompt_tokens_, 0};
   for (const Choice& c : choices_) usage.generated += c.generated;
   if (options_.stream) {
@@ -161,6 +168,7 @@ void Answer::finish() {
 void Answer::fail(ApiError e) {
   if (done_) return;
   done_ = true;
+  release();
   cancelled_ = true;  // the other choices end with their next chunk
   if (options_.stream) {
     exchange_->write(error_event(e));

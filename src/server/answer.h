@@ -15,12 +15,14 @@
 
 namespace lumen::server {
 
-// Choices in progress, shared by all answers.
-using Load = std::atomic<int64_t>;
+// Shared by all answers: choices that are being made, and answers that the backend may still call.
+struct Load {
+  std::atomic<int64_t> choices{0}, answers{0};
+};
 
 class Answer : public std::enable_shared_from_this<Answer> {
  public:
-  // `choices` were added to `load` already; they leave it with the Answer.
+  // `choices` were added to `load` already; they leave it before the client hears the end.
   Answer(Backend& backend, std::shared_ptr<Load> load, std::shared_ptr<HttpExchange> exchange, AnswerHead head, const AnswerOptions& options, int64_t choices,
          std::vector<std::pair<std::string, std::string>> headers);
   ~Answer();
@@ -39,8 +41,10 @@ class Answer : public std::enable_shared_from_this<Answer> {
   };
   bool on_chunk(int64_t index, const runtime::Chunk& c);
   void add_logprobs(Choice& choice, const runtime::Chunk& c, bool last);
+  // Both with mutex_ held.
   void finish();
-  void fail(ApiError e);  // mutex_ held
+  void fail(ApiError e);
+  void release();  // its choices leave the load; once
 
   Backend& backend_;
   std::shared_ptr<Load> load_;
@@ -54,6 +58,7 @@ class Answer : public std::enable_shared_from_this<Answer> {
   int64_t prompt_tokens_ = 0;
   size_t open_ = 0;
   bool done_ = false;       // answered, or an error was
+  bool released_ = false;
   std::atomic<bool> cancelled_{false};
 };
 

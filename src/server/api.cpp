@@ -81,7 +81,7 @@ std::string fingerprint_of(const Backend& b) {
 Api::Api(Backend& backend, ApiOptions options) : backend_(backend), options_(std::move(options)), fingerprint_(fingerprint_of(backend)), created_(std::time(nullptr)) {}
 
 Api::~Api() {
-  while (*load_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  while (load_->answers > 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 HttpResponse Api::response(int status, std::string body) const {
@@ -214,8 +214,8 @@ void Api::complete(const HttpRequest& request, const std::shared_ptr<HttpExchang
 
 void Api::begin(bool chat, const AnswerOptions& options, std::vector<std::vector<int32_t>> prompts, const std::shared_ptr<HttpExchange>& exchange) {
   int64_t choices = static_cast<int64_t>(prompts.size()) * options.n;
-  if (load_->fetch_add(choices) + choices > options_.most_choices) {
-    *load_ -= choices;
+  if (load_->choices.fetch_add(choices) + choices > options_.most_choices) {
+    load_->choices -= choices;
     return exchange->reply(error({.status = 503, .message = "the server is busy with as many answers as it takes; try again later", .code = "overloaded"}));
   }
   AnswerHead head{chat, random_name(chat ? "chatcmpl-" : "cmpl-"), backend_.name(), fingerprint_, std::time(nullptr)};

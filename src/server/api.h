@@ -38,7 +38,7 @@ class Api : public HttpHandler {
 
   Backend& backend_;
   ApiOptions options_;
-  std::shared_ptr<Load> load_ = std::make_shared<Load>(0);
+  std::shared_ptr<Load> load_ = std::make_shared<Load>();
   std::string fingerprint_;
   int64_t created_;
   bool loopback_ = false;

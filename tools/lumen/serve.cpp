@@ -39,7 +39,7 @@ Status serve(const Arguments& a, const Options& o) {
 
 Action declare_serve(Arguments& a) {
   auto o = std::make_shared<Options>();
-  declare_model(a, o->model, true, false);
+  declare_model(a, o->model, false, false);
   a.text("--host", o->host, "address to listen on (default 127.0.0.1: this machine only)");
   a.integer("--port", o->port, 0, 65535, "port to listen on; 0: any free one (default 8080)");
   a.text("--api-key", o->api_key, "clients must send this key; better given as LUMEN_API_KEY");
