@@ -2,6 +2,7 @@
 // no slot: a vector goes to the stack, a constant stays in the pool, a general register is left to AsmJit.
 #include <functional>
 
+#include "backend/cpu/ir_walk.h"
 #include "backend/cpu/x86_64/lowering.h"
 #include "base/assert.h"
 
@@ -145,9 +146,48 @@ void Lowering::live_longs(const std::vector<Stmt>& body, LiveRanges& live) {
   }
 }
 
-void Lowering::assign_registers() {
-  LiveRanges vectors, longs;
-  for (size_t i = 0; i < k_.regs.size(); ++i) vectors.add(), longs.add();
+// Whether a load may be made again at each of its readers: they stand in its own list, and up to the last of them nothing
+// stores to where it reads or changes its address.
+bool Lowering::may_reload(Reg r) const {
+  const State& st = regs_[r.id];
+  if (!st.def || !st.block || st.elsewhere || st.last_use < 0 || st.def->kind != Stmt::OpStmt) return false;
+  const Stmt& load = *st.def;
+  if (load.count || (load.op != LOp::Load && load.op != LOp::LoadSplat && load.op != LOp::LoadPair) || load.mem == DType::BF16) return false;
+  bool fine = true;
+  auto look = [&](const Stmt& s) {
+    if (may_overwrite(s, load) || (s.dst && (s.dst == load.at.offset || s.dst == load.at.offset2))) fine = false;
+  };
+  for (const Stmt* s = &load + 1; s <= &(*st.block)[static_cast<size_t>(st.last_use)] && fine; ++s) {
+    look(*s);
+    for_each_stmt(s->body, look);
+    for_each_stmt(s->otherwise, look);
+  }
+  return fine;
+}
+
+// Places are shared by values that do not live at once, as registers are.
+void Lowering::place_on_stack(const std::vector<LiveRanges::Range>& ranges, const std::vector<int>& slot) {
+  std::vector<LiveRanges::Range> homeless(k_.regs.size());
+  for (size_t i = 0; i < k_.regs.size(); ++i)
+    if (ranges[i].begin >= 0 && slot[i] < 0 && !regs_[i].folded) homeless[i] = ranges[i];
+  for (LiveRanges::Range& r : homeless) std::erase_if(r.hints, [&](int v) { return v >= static_cast<int>(homeless.size()); });
+  std::vector<int> place = allocate(homeless, static_cast<int>(k_.regs.size()));
+  std::vector<Mem> places(k_.regs.size());
+  int bytes = 4 * isa_.lanes();
+  for (size_t i = 0; i < k_.regs.size(); ++i) {
+    if (place[i] < 0) continue;
+    Mem& m = places[static_cast<size_t>(place[i])];
+    if (!m.hasBase()) m = cc_.newStack(static_cast<uint32_t>(bytes), static_cast<uint32_t>(bytes));
+    State& st = regs_[i];
+    st.on_stack = true;
+    st.stack = m;
+    st.stack.setSize(static_cast<uint32_t>(width(k_.regs[i].lanes)));
+  }
+}
+
+void Lowering::assign_vectors() {
+  LiveRanges vectors;
+  for (size_t i = 0; i < k_.regs.size(); ++i) vectors.add();
   live_vectors(k_.body, vectors);
   const auto& ranges = vectors.finish();
   int registers = isa_.avx512 ? 32 : 16;
@@ -160,7 +200,7 @@ void Lowering::assign_registers() {
     }
   std::vector<int> slot = allocate(weighed, registers);
   for (size_t i = 0; i < slot.size(); ++i)
-    if (ranges[i].begin >= 0 && slot[i] < 0 && !as_memory[i]) {  // what lives on the stack passes through a register
+    if (ranges[i].begin >= 0 && slot[i] < 0 && !as_memory[i]) {  // what lives in memory passes through a register
       slot = allocate(weighed, registers - 1);
       break;
     }
@@ -171,32 +211,30 @@ void Lowering::assign_registers() {
   };
   for (size_t i = 0; i < k_.regs.size(); ++i) {
     if (ranges[i].begin < 0) continue;
-    State& st = regs_[i];
-    int n = k_.regs[i].lanes;
-    if (slot[i] >= 0) {
-      st.vec = named(slot[i], n);
-      continue;
-    }
-    st.on_stack = true;
-    st.stack = cc_.newStack(static_cast<uint32_t>(width(n)), static_cast<uint32_t>(width(n)));
-    st.stack.setSize(static_cast<uint32_t>(width(n)));
+    if (slot[i] >= 0) regs_[i].vec = named(slot[i], k_.regs[i].lanes);
+    else if (may_reload(Reg{static_cast<int>(i)})) regs_[i].folded = regs_[i].def;
   }
   for (auto& [key, c] : constants_)
     if (slot[c.value] >= 0) c.vec = named(slot[c.value], c.lanes);
+  place_on_stack(ranges, slot);
+}
 
+void Lowering::assign_longs() {
+  LiveRanges longs;
+  for (size_t i = 0; i < k_.regs.size(); ++i) longs.add();
   for (size_t i = 0; i < k_.buffers.size(); ++i) longs.from_start(longs.add());
   for (Reg r : {k_.begin, k_.end}) longs.assign(r.id);
   for (Reg r : k_.scalar_regs)
     if (regs_[r.id].uses) longs.assign(r.id);
   live_longs(k_.body, longs);
-  const auto& general = longs.finish();
-  std::vector<int> gp_slot = allocate(general, kGeneral);
-  std::vector<Gp> gp_names(kGeneral);
-  for (size_t i = 0; i < general.size(); ++i) {
-    if (general[i].begin < 0) continue;
+  const auto& ranges = longs.finish();
+  std::vector<int> slot = allocate(ranges, kGeneral);
+  std::vector<Gp> names(kGeneral);
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    if (ranges[i].begin < 0) continue;
     Gp g;
-    if (gp_slot[i] >= 0) {
-      Gp& name = gp_names[gp_slot[i]];
+    if (slot[i] >= 0) {
+      Gp& name = names[static_cast<size_t>(slot[i])];
       if (!name.isValid()) name = cc_.newInt64();
       g = name;
     } else {
@@ -204,6 +242,12 @@ void Lowering::assign_registers() {
     }
     (i < k_.regs.size() ? regs_[i].gp : bases_[i - k_.regs.size()]) = g;
   }
+}
+
+// Vectors first: loads that are made again keep their addresses alive.
+void Lowering::assign_registers() {
+  assign_vectors();
+  assign_longs();
 }
 
 }  // namespace lumen::cpu

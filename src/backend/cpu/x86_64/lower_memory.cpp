@@ -28,22 +28,7 @@ const std::vector<uint8_t> kNarrowBytes = {0, 4, 8, 12, 128, 128, 128, 128, 128,
 void Lowering::load(const Stmt& s) {
   int n = lanes(s.dst), size = size_of(s.mem);
   if (type(s.dst) == Ty::I64) return load_scalar(s);
-  if (s.op == LOp::LoadSplat) {
-    Mem m = address(s.at, size);
-    return load_splat(s, vec_dst(s.dst), m);
-  }
-  if (s.op == LOp::LoadPair) {
-    Mem m = address(s.at, 2 * n);
-    Vec d = vec_dst(s.dst);
-    InstId id = s.mem == DType::I8 ? Inst::kIdVpmovsxbw : Inst::kIdVpmovzxbw;
-    if (n > 1) return emit(id, d, m);
-    emit(Inst::kIdVpbroadcastw, d, m);
-    return emit(id, d, d);
-  }
-  if (!s.count) {
-    Mem m = address(s.at, size * n);
-    return load_from(s, vec_dst(s.dst), m, nullptr);
-  }
+  if (!s.count) return load_into(s, vec_dst(s.dst));
   if (n > 1 && isa_.avx512) {
     KReg k = k_mask(s.count, n);
     Mem m = address(s.at, size * n);
@@ -63,6 +48,17 @@ void Lowering::load(const Stmt& s) {
   emit(Inst::kIdVmovups, of_size(stack, width(n)), zero);
   copy_elements(stack, from, clamped_count(s.count, n), size);
   load_from(s, vec_dst(s.dst), of_size(stack, size * n), nullptr);
+}
+
+void Lowering::load_into(const Stmt& s, const Vec& d) {
+  int n = lanes(s.dst), size = size_of(s.mem);
+  if (s.op == LOp::LoadSplat) return load_splat(s, d, address(s.at, size));
+  if (s.op == LOp::Load) return load_from(s, d, address(s.at, size * n), nullptr);
+  Mem m = address(s.at, 2 * n);  // LoadPair
+  InstId id = s.mem == DType::I8 ? Inst::kIdVpmovsxbw : Inst::kIdVpmovzxbw;
+  if (n > 1) return emit(id, d, m);
+  emit(Inst::kIdVpbroadcastw, d, m);
+  emit(id, d, d);
 }
 
 // `mask` (avx512): lanes not in it are zero and not read.

@@ -47,7 +47,7 @@ const std::vector<uint8_t> kDupLow = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13
 
 void Lowering::binary(const Stmt& s, InstId id, bool commutes) {
   Reg a = s.src[0], b = s.src[1];
-  if (commutes && in_memory(a) && !folded_load(b)) std::swap(a, b);
+  if (commutes && in_memory(a) && !in_memory(b)) std::swap(a, b);
   bool halves = s.op == LOp::AddI16 || s.op == LOp::MaddUBS || s.op == LOp::MaddWD;
   Vec left = vec(a);
   Operand right = rm(b, !halves);

@@ -42,7 +42,7 @@ void Lowering::count(const std::vector<Stmt>& body) {
   }
 }
 
-bool Lowering::foldable_load(const Stmt& s) const {
+bool Lowering::direct_load(const Stmt& s) const {
   if (s.kind != Stmt::OpStmt || s.count || size_of(s.mem) != 4) return false;
   if (s.op == LOp::LoadSplat) {
     if (!isa_.avx512 || lanes(s.dst) == 1) return false;
@@ -50,7 +50,11 @@ bool Lowering::foldable_load(const Stmt& s) const {
     return false;
   }
   if (type(s.dst) == Ty::I64 || (type(s.dst) == Ty::F32 && s.mem != DType::F32)) return false;
-  if (lanes(s.dst) == 1 && type(s.dst) != Ty::F32) return false;
+  return lanes(s.dst) != 1 || type(s.dst) == Ty::F32;
+}
+
+bool Lowering::foldable_load(const Stmt& s) const {
+  if (!direct_load(s)) return false;
   const State& st = regs_[s.dst.id];
   return st.defs == 1 && st.uses == 1 && !st.elsewhere;
 }
@@ -96,9 +100,16 @@ void Lowering::plan_block(const std::vector<Stmt>& body) {
         if (!other && takes_memory(t, operand, s.op == LOp::LoadSplat)) regs_[s.dst.id].folded = &s;
         break;
       }
-      if (t.op == LOp::Store || (t.dst && (t.dst == s.at.offset || t.dst == s.at.offset2))) break;
+      if (may_overwrite(t, s) || (t.dst && (t.dst == s.at.offset || t.dst == s.at.offset2))) break;
     }
   }
+}
+
+// Buffers may be parts of one memory, but for scratch ones, which are apart from all others.
+bool Lowering::may_overwrite(const Stmt& s, const Stmt& load) const {
+  if (s.kind != Stmt::OpStmt || s.op != LOp::Store) return false;
+  auto scratch = [&](const Stmt& t) { return k_.buffers[t.at.buffer].kind == loops::BufferKind::Scratch; };
+  return s.at.buffer == load.at.buffer || (!scratch(s) && !scratch(load));
 }
 
 // A comparison that one branch reads, right after it, or at avx512 one selection: made as flags or as a mask register there.
@@ -192,9 +203,7 @@ Vec Lowering::vec(Reg r) {
   State& st = regs_[r.id];
   if (folded_load(r)) {  // an operand that turned out to need a register
     Vec t = new_vec(lanes(r));
-    const Stmt& s = *st.folded;
-    if (s.op == LOp::LoadSplat) load_splat(s, t, address(s.at, 4));
-    else load_from(s, t, address(s.at, 4 * lanes(r)), nullptr);
+    load_into(*st.folded, t);
     return t;
   }
   if (st.on_stack) {
@@ -213,7 +222,7 @@ bool Lowering::in_memory(Reg r) {
     bool zero = std::all_of(p.begin(), p.end(), [](uint8_t b) { return b == 0; });
     return !zero && (it == constants_.end() || !it->second.vec.isValid());
   }
-  return folded_load(r) || st.on_stack;
+  return st.on_stack || (folded_load(r) && direct_load(*st.folded));
 }
 
 Operand Lowering::rm(Reg r, bool dwords) {
@@ -235,6 +244,7 @@ Operand Lowering::rm(Reg r, bool dwords) {
     return m;
   }
   bool splat = st.folded->op == LOp::LoadSplat;
+  if (splat && !dwords) return vec(r);
   Mem m = address(st.folded->at, splat ? 4 : 4 * lanes(r));
   return splat ? broadcast(m) : m;
 }

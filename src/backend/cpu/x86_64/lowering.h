@@ -3,7 +3,7 @@
 // Invariants: a register with one assignment and constant value is never emitted as such but used as an immediate or from the
 // pool; a load that `plan_block` folded is emitted by its only reader, as that one's memory operand; every op reads its operands
 // and constants before it writes its result, for one that is read the last time may share the result's register; a vector register that found no
-// slot lives on the stack and is read as a memory operand.
+// slot lives on the stack, or is loaded again where it came from memory, and is read as a memory operand.
 #pragma once
 #include <asmjit/x86.h>
 
@@ -81,8 +81,13 @@ class Lowering {
 
   // assign.cpp: which register or slot each value has
   void assign_registers();
+  void assign_vectors();
+  void assign_longs();
+  void place_on_stack(const std::vector<LiveRanges::Range>& ranges, const std::vector<int>& slot);
   void live_vector_reads(const Stmt& s, LiveRanges& live);
   void live_vectors(const std::vector<Stmt>& body, LiveRanges& live);
+  bool may_reload(Reg r) const;
+  bool may_overwrite(const Stmt& s, const Stmt& load) const;
   void live_longs(const std::vector<Stmt>& body, LiveRanges& live);
   void want_constant(const std::vector<uint8_t>& pattern, int lanes, bool as_memory, LiveRanges& live);
   void want_constants_of(const Stmt& s, LiveRanges& live);
@@ -103,6 +108,7 @@ class Lowering {
   Operand rm(Reg r, bool dwords = true);  // to read, possibly a memory operand; dwords: the op's elements have 32 bits
   bool in_memory(Reg r);                  // rm gives a memory operand
   bool folded_load(Reg r) const { return regs_[r.id].folded && regs_[r.id].folded->op != LOp::Shl && !is_comparison(*regs_[r.id].folded); }
+  bool direct_load(const Stmt& s) const;  // an instruction may read it in place
   static bool is_comparison(const Stmt& s) { return s.op == LOp::CmpEq || s.op == LOp::CmpLt || s.op == LOp::CmpLe; }
   Gp base(int buffer);
   Mem address(const loops::Address& a, int bytes);
@@ -145,6 +151,7 @@ class Lowering {
 
   // lower_memory.cpp
   void load(const Stmt& s);
+  void load_into(const Stmt& s, const Vec& d);  // no count
   void load_from(const Stmt& s, const Vec& d, Mem m, const KReg* mask);
   void load_splat(const Stmt& s, const Vec& d, Mem m);
   void load_scalar(const Stmt& s);
