@@ -47,7 +47,8 @@ std::string listing(const Kernel& k, const std::string& level) {
 // Eight rows interleaved, 4-bit codes in blocks of 32 with an f16 scale: 16 bytes of scales and 128 of codes a block.
 Kernel gemv(int lanes) {
   Builder b("gemv_q4");
-  int w = b.buffer("w", BufferKind::Input), x = b.buffer("x", BufferKind::Input), xs = b.buffer("xs", BufferKind::Input), y = b.buffer("y", BufferKind::Output);
+  int w = b.buffer("w", BufferKind::Input), x = b.buffer("x", BufferKind::Input), xs = b.buffer("xs", BufferKind::Input),
+      y = b.buffer("y", BufferKind::Output);
   constexpr int kBlocks = 64;
   int block = lanes * 18;
   Reg mask = b.i32(0x0F0F0F0F, lanes), ones = b.i32(0x00010001, lanes);
@@ -86,7 +87,11 @@ TEST(Code, GemvHotLoop) {
     EXPECT_LE(loop.size(), 4u * 10 - 1 + 6 + 4 + 3) << print(prepare(k, target(level).machine()));
     EXPECT_EQ(count(loop, "vmovaps"), 0);
     EXPECT_EQ(count(loop, "[rsp") + count(loop, "[rbp"), 0);
-    CheckRun run{k, {random_bytes(rng, static_cast<size_t>(3 * 64 * lanes * 18)), random_bytes(rng, 64 * 32), random_floats(rng, 64, false), Bytes(static_cast<size_t>(3 * lanes * 4))}, {}, 3};
+    CheckRun run{k,
+                 {random_bytes(rng, static_cast<size_t>(3 * 64 * lanes * 18)), random_bytes(rng, 64 * 32), random_floats(rng, 64, false),
+                  Bytes(static_cast<size_t>(3 * lanes * 4))},
+                 {},
+                 3};
     for (size_t i = 0; i < run.buffers[0].size(); i += static_cast<size_t>(lanes * 18))
       for (int l = 0; l < lanes; ++l) run.buffers[0][i + static_cast<size_t>(2 * l) + 1] &= 0x3F;  // scales without infinities
     run.ulps = 0.1;
@@ -97,8 +102,8 @@ TEST(Code, GemvHotLoop) {
 // T tokens x R row vectors of an int8 tile, the k loop unrolled by hint.
 Kernel gemm(int lanes, int R, int T) {
   Builder b("gemm_i8");
-  int w = b.buffer("w", BufferKind::Input), x = b.buffer("x", BufferKind::Input), ws = b.buffer("ws", BufferKind::Input), xs = b.buffer("xs", BufferKind::Input),
-      y = b.buffer("y", BufferKind::InOut);
+  int w = b.buffer("w", BufferKind::Input), x = b.buffer("x", BufferKind::Input), ws = b.buffer("ws", BufferKind::Input),
+      xs = b.buffer("xs", BufferKind::Input), y = b.buffer("y", BufferKind::InOut);
   Reg blocks = b.scalar("blocks"), ones = b.i32(0x00010001, lanes);
   b.for_(b.begin(), b.end(), 1, [&](Reg tile) {
     std::vector<Reg> acc;
@@ -113,9 +118,12 @@ Kernel gemm(int lanes, int R, int T) {
       for (Reg s : sum) b.set(s, b.i32(0, lanes));
       b.for_(0, 8, 1, [&](Reg j) {
         std::vector<Reg> q;
-        for (int r = 0; r < R; ++r) q.push_back(b.load(Ty::I32, lanes, DType::I32, {w, b.mul_imm(kb, 8 * R * lanes * 4), b.add_imm(b.mul_imm(j, R * lanes * 4), r * lanes * 4), 0}));
+        for (int r = 0; r < R; ++r)
+          q.push_back(b.load(Ty::I32, lanes, DType::I32,
+                             {w, b.mul_imm(kb, 8 * R * lanes * 4), b.add_imm(b.mul_imm(j, R * lanes * 4), r * lanes * 4), 0}));
         for (int t = 0; t < T; ++t) {
-          Reg a = b.load_splat(Ty::I32, lanes, DType::I32, {x, b.mul_imm(xt, 32), b.add(b.mul_imm(kb, T * 32), b.add_imm(b.mul_imm(j, 4), t * 32)), 0});
+          Reg a = b.load_splat(Ty::I32, lanes, DType::I32,
+                               {x, b.mul_imm(xt, 32), b.add(b.mul_imm(kb, T * 32), b.add_imm(b.mul_imm(j, 4), t * 32)), 0});
           for (int r = 0; r < R; ++r) {
             Reg& s = sum[static_cast<size_t>(t * R + r)];
             b.set(s, b.op(LOp::AddI16, {s, b.op(LOp::MaddUBS, {q[static_cast<size_t>(r)], a})}));
@@ -127,7 +135,8 @@ Kernel gemm(int lanes, int R, int T) {
         for (int r = 0; r < R; ++r) {
           size_t i = static_cast<size_t>(t * R + r);
           Reg f = b.op(LOp::CvtF, {b.op(LOp::MaddWD, {sum[i], ones})});
-          Reg s = b.mul(b.load_splat(Ty::F32, lanes, DType::F32, {xs, b.mul_imm(kb, T * 4), {}, 4 * t}), b.load(Ty::F32, lanes, DType::F32, {ws, b.mul_imm(kb, R * lanes * 4), {}, r * lanes * 4}));
+          Reg s = b.mul(b.load_splat(Ty::F32, lanes, DType::F32, {xs, b.mul_imm(kb, T * 4), {}, 4 * t}),
+                        b.load(Ty::F32, lanes, DType::F32, {ws, b.mul_imm(kb, R * lanes * 4), {}, r * lanes * 4}));
           b.set(acc[i], b.fma(f, s, acc[i]));
         }
     });
@@ -154,7 +163,11 @@ TEST(Code, GemmTile) {
     std::vector<std::string> loop = hot_loop(listing(k, level));
     // 8 x (R loads, T broadcasts, R T (maddubs, addw)); a tile's end: R T (madd, cvt, mul with memory, fma), T broadcasts; 8 for addresses.
     EXPECT_LE(loop.size(), static_cast<size_t>(8 * (R + T + R * T * 2) + R * T * 5 + T + 12 + 8));
-    CheckRun run{k, {random_bytes(rng, 4096 * 4), random_bytes(rng, 8192), random_floats(rng, 512, false), random_floats(rng, 64, false), random_floats(rng, static_cast<size_t>(2 * R * T * lanes), false)}, {5}, 2};
+    CheckRun run{k,
+                 {random_bytes(rng, 4096 * 4), random_bytes(rng, 8192), random_floats(rng, 512, false), random_floats(rng, 64, false),
+                  random_floats(rng, static_cast<size_t>(2 * R * T * lanes), false)},
+                 {5},
+                 2};
     run.ulps = 0.1;
     EXPECT_EQ(check(run, level), "");
   }

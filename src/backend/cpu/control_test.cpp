@@ -167,7 +167,8 @@ TEST(Control, ManyBuffersAndScalars) {  // more general registers than there are
   b.for_(b.begin(), b.end(), 1, [&](Reg i) {
     Reg sum = b.reg(Ty::F32, 8);
     b.set(sum, b.f32(0, 8));
-    for (int n = 0; n < 12; ++n) b.set(sum, b.add(sum, b.load(Ty::F32, 8, DType::F32, {in[static_cast<size_t>(n)], b.mul(i, s[static_cast<size_t>(n)])})));
+    for (int n = 0; n < 12; ++n)
+      b.set(sum, b.add(sum, b.load(Ty::F32, 8, DType::F32, {in[static_cast<size_t>(n)], b.mul(i, s[static_cast<size_t>(n)])})));
     b.store(sum, DType::F32, {out, b.mul_imm(i, 32)});
   });
   CheckRun run{b.take(), {}, {}, 6};

@@ -52,7 +52,8 @@ Error misfit(const CpuExecutable& code, const std::string& what) { return Error{
 
 class CpuTarget : public Target {
  public:
-  CpuTarget(Machine machine, const cpu::Isa& isa, bool runs) : machine_(std::move(machine)), isa_(isa), runs_(runs), team_(machine_.threads), scratch_(machine_.threads) {}
+  CpuTarget(Machine machine, const cpu::Isa& isa, bool runs)
+      : machine_(std::move(machine)), isa_(isa), runs_(runs), team_(machine_.threads), scratch_(machine_.threads) {}
 
   const Machine& machine() const override { return machine_; }
 
@@ -100,18 +101,22 @@ class CpuTarget : public Target {
     return ok_status();
   }
 
-  Status launch(const Executable& executable, std::span<const BufferArg> buffers, std::span<const int64_t> scalars, int64_t items) override {
+  Status launch(const Executable& executable, std::span<const BufferArg> buffers, std::span<const int64_t> scalars,
+                int64_t items) override {
     const auto* code = dynamic_cast<const CpuExecutable*>(&executable);
     if (!code) return Error{"launch: the kernel was compiled for another device"};
     if (!runs_) return misfit(*code, "this CPU has no " + machine_.name + "; the code can only be listed");
-    if (buffers.size() != code->given) return misfit(*code, std::to_string(buffers.size()) + " buffers given, expected " + std::to_string(code->given));
-    if (scalars.size() != code->scalars) return misfit(*code, std::to_string(scalars.size()) + " scalars given, expected " + std::to_string(code->scalars));
+    if (buffers.size() != code->given)
+      return misfit(*code, std::to_string(buffers.size()) + " buffers given, expected " + std::to_string(code->given));
+    if (scalars.size() != code->scalars)
+      return misfit(*code, std::to_string(scalars.size()) + " scalars given, expected " + std::to_string(code->scalars));
     LUMEN_CHECK(point(*code, buffers));
     KernelFn fn = code->fn();
     size_t stride = code->scratch_bytes ? code->scratch.size() : 0;
     uint8_t* const* pointers = pointers_.data();
     const int64_t* values = scalars.data();
-    team_.run(items, code->grain, [=](int worker, int64_t begin, int64_t end) { fn(pointers + static_cast<size_t>(worker) * stride, values, begin, end); });
+    team_.run(items, code->grain,
+              [=](int worker, int64_t begin, int64_t end) { fn(pointers + static_cast<size_t>(worker) * stride, values, begin, end); });
     return ok_status();
   }
 
@@ -120,8 +125,8 @@ class CpuTarget : public Target {
  private:
   static Status inside(const char* what, DeviceBuffer& buffer, int64_t offset, size_t bytes) {
     if (offset >= 0 && offset <= buffer.size() && static_cast<int64_t>(bytes) <= buffer.size() - offset) return ok_status();
-    return Error{std::string(what) + ": bytes " + std::to_string(offset) + " .. " + std::to_string(offset + static_cast<int64_t>(bytes)) + " of a buffer of " +
-                 std::to_string(buffer.size())};
+    return Error{std::string(what) + ": bytes " + std::to_string(offset) + " .. " + std::to_string(offset + static_cast<int64_t>(bytes)) +
+                 " of a buffer of " + std::to_string(buffer.size())};
   }
 
   // The kernel's buffer pointers: one row for all workers, or a row each where there is scratch memory.
@@ -142,7 +147,8 @@ class CpuTarget : public Target {
         }
         const BufferArg& arg = buffers[next++];
         if (!arg.buffer) return misfit(code, "buffer " + std::to_string(next - 1) + " is missing");
-        if (arg.offset < 0 || arg.offset > arg.buffer->size()) return misfit(code, "buffer " + std::to_string(next - 1) + " begins outside its memory");
+        if (arg.offset < 0 || arg.offset > arg.buffer->size())
+          return misfit(code, "buffer " + std::to_string(next - 1) + " begins outside its memory");
         p = arg.buffer->host() + arg.offset;
       }
     }
@@ -169,7 +175,8 @@ Result<std::unique_ptr<Target>> make_cpu_target(const CpuOptions& options) {
   }
   if (level != "avx2" && level != "avx512" && level != "avx512vnni")
     return Error{"unknown CPU level '" + level + "', expected native, avx2, avx512 or avx512vnni", true};
-  if (options.threads < 0 || options.threads > 1024) return Error{"threads: " + std::to_string(options.threads) + ", expected 0 to 1024", true};
+  if (options.threads < 0 || options.threads > 1024)
+    return Error{"threads: " + std::to_string(options.threads) + ", expected 0 to 1024", true};
   cpu::Isa isa{level != "avx2", level == "avx512vnni"};
   Machine m;
   m.name = level;

@@ -51,7 +51,17 @@ void pad(std::vector<uint8_t>& to, size_t multiple) {
 
 // Unwind rules: the frame pointer is saved by the first instruction and set by the second.
 std::vector<uint8_t> frame_section(uint64_t code, uint64_t size) {
-  enum { kRbp = 6, kRsp = 7, kReturn = 16, kNop = 0, kDefCfa = 0x0C, kDefCfaOffset = 0x0E, kDefCfaRegister = 0x0D, kOffset = 0x80, kAdvance = 0x40 };
+  enum {
+    kRbp = 6,
+    kRsp = 7,
+    kReturn = 16,
+    kNop = 0,
+    kDefCfa = 0x0C,
+    kDefCfaOffset = 0x0E,
+    kDefCfaRegister = 0x0D,
+    kOffset = 0x80,
+    kAdvance = 0x40
+  };
   std::vector<uint8_t> cie, fde, out;
   append(cie, uint32_t{0});
   append(cie, {1, 'z', 'R', 0, 1, 0x78, kReturn, 1, 0});             // version, augmentation, alignments 1 and -8, absolute pointers

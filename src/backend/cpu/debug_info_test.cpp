@@ -20,7 +20,9 @@ using namespace loops;
 Kernel copy_kernel() {
   Builder b("copy_for_tools");
   int in = b.buffer("in", BufferKind::Input), out = b.buffer("out", BufferKind::Output);
-  b.for_(b.begin(), b.end(), 1, [&](Reg i) { b.store(b.load(Ty::F32, 8, DType::F32, {in, b.mul_imm(i, 32)}), DType::F32, {out, b.mul_imm(i, 32)}); });
+  b.for_(b.begin(), b.end(), 1, [&](Reg i) {
+    b.store(b.load(Ty::F32, 8, DType::F32, {in, b.mul_imm(i, 32)}), DType::F32, {out, b.mul_imm(i, 32)});
+  });
   return b.take();
 }
 
@@ -71,13 +73,15 @@ TEST(DebugInfo, GdbNamesTheKernel) {
   if (std::system("gdb --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "no gdb here";
   char self[4096] = {};
   ASSERT_GT(readlink("/proc/self/exe", self, sizeof self - 1), 0);
-  std::string command = std::string("LUMEN_CRASH_FOR_GDB=1 gdb -batch -nx -ex 'handle SIGSEGV stop' -ex run -ex bt --args ") + self + " --gtest_filter=DebugInfo.CrashForGdb 2>&1";
+  std::string command = std::string("LUMEN_CRASH_FOR_GDB=1 gdb -batch -nx -ex 'handle SIGSEGV stop' -ex run -ex bt --args ") + self +
+                        " --gtest_filter=DebugInfo.CrashForGdb 2>&1";
   std::FILE* p = popen(command.c_str(), "r");
   ASSERT_TRUE(p);
   std::string out;
   for (int c; (c = std::fgetc(p)) != EOF;) out.push_back(static_cast<char>(c));
   pclose(p);
-  if (out.find("ptrace") != std::string::npos || out.find("warning: Error disabling address space") != std::string::npos) GTEST_SKIP() << "gdb may not trace here";
+  if (out.find("ptrace") != std::string::npos || out.find("warning: Error disabling address space") != std::string::npos)
+    GTEST_SKIP() << "gdb may not trace here";
   EXPECT_NE(out.find("lumen_jit_copy_for_tools"), std::string::npos) << out;
   EXPECT_NE(out.find("CpuTarget::launch"), std::string::npos) << out;
   EXPECT_NE(out.find("main"), std::string::npos) << out;

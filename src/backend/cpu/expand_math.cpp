@@ -123,7 +123,8 @@ void expand(Kernel& k, std::vector<Stmt>& body) {
   for (Stmt& s : body) {
     expand(k, s.body);
     expand(k, s.otherwise);
-    bool math = s.kind == Stmt::OpStmt && (s.op == LOp::Exp || s.op == LOp::Log || s.op == LOp::Sin || s.op == LOp::Cos || s.op == LOp::Tanh);
+    bool math =
+        s.kind == Stmt::OpStmt && (s.op == LOp::Exp || s.op == LOp::Log || s.op == LOp::Sin || s.op == LOp::Cos || s.op == LOp::Tanh);
     if (!math) {
       out.push_back(std::move(s));
       continue;

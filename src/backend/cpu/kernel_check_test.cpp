@@ -63,11 +63,14 @@ Bytes random_bytes(std::mt19937& rng, size_t size) {
 }
 
 Bytes random_floats(std::mt19937& rng, size_t count, bool edges) {
-  static const float kEdges[] = {0.0f, -0.0f, 1.0f, -1.0f, 0.5f, 1.5f, 2.5f, -2.5f, 1e-40f, -1e-40f, 3e38f, -3e38f, 2147483648.0f, -2147483648.0f, 2147483520.0f,
-                                 65504.0f, 65520.0f, 1e-8f, INFINITY, -INFINITY, NAN};
+  static const float kEdges[] = {0.0f,          -0.0f,    1.0f,     -1.0f, 0.5f,     1.5f,          2.5f,
+                                 -2.5f,         1e-40f,   -1e-40f,  3e38f, -3e38f,   2147483648.0f, -2147483648.0f,
+                                 2147483520.0f, 65504.0f, 65520.0f, 1e-8f, INFINITY, -INFINITY,     NAN};
   std::vector<float> v(count);
   for (size_t i = 0; i < count; ++i)
-    v[i] = edges && rng() % 4 == 0 ? kEdges[rng() % std::size(kEdges)] : std::ldexp(static_cast<float>(static_cast<int32_t>(rng())) / 2147483648.0f, static_cast<int>(rng() % 24) - 8);
+    v[i] = edges && rng() % 4 == 0
+               ? kEdges[rng() % std::size(kEdges)]
+               : std::ldexp(static_cast<float>(static_cast<int32_t>(rng())) / 2147483648.0f, static_cast<int>(rng() % 24) - 8);
   return bytes_of(v);
 }
 
@@ -78,21 +81,25 @@ std::string differs(const CheckRun& run, const std::vector<Bytes>& expected, con
     if (run.ulps == 0) {
       for (size_t i = 0; i < expected[b].size(); ++i)
         if (expected[b][i] != got[b][i])
-          return "buffer " + std::to_string(b) + " byte " + std::to_string(i) + ": expected " + std::to_string(expected[b][i]) + ", got " + std::to_string(got[b][i]);
+          return "buffer " + std::to_string(b) + " byte " + std::to_string(i) + ": expected " + std::to_string(expected[b][i]) + ", got " +
+                 std::to_string(got[b][i]);
       continue;
     }
     for (size_t i = 0; i + 4 <= expected[b].size(); i += 4) {
       float e, g;
       std::memcpy(&e, &expected[b][i], 4);
       std::memcpy(&g, &got[b][i], 4);
-      if (ulp_distance(e, g) > run.ulps) return "buffer " + std::to_string(b) + " float " + std::to_string(i / 4) + ": expected " + std::to_string(e) + ", got " + std::to_string(g);
+      if (ulp_distance(e, g) > run.ulps)
+        return "buffer " + std::to_string(b) + " float " + std::to_string(i / 4) + ": expected " + std::to_string(e) + ", got " +
+               std::to_string(g);
     }
   }
   return {};
 }
 
 // Appends a case for x86_64/emulate/run.py, which says what it consists of.
-void record(const char* file, const CheckRun& run, const std::string& level, const std::vector<Bytes>& expected, const loops::Kernel& ready) {
+void record(const char* file, const CheckRun& run, const std::string& level, const std::vector<Bytes>& expected,
+            const loops::Kernel& ready) {
   auto code = emit(ready, {true, level == "avx512vnni"});
   std::FILE* f = std::fopen(file, "ab");
   if (!code || !f) std::abort();
@@ -106,7 +113,8 @@ void record(const char* file, const CheckRun& run, const std::string& level, con
   std::string name = std::string(test ? test->name() : "?") + " " + level;
   for (const loops::Stmt& s : run.kernel.body)
     for (const loops::Stmt& t : s.body)
-      if (t.kind == loops::Stmt::OpStmt) name += " " + std::string(loops::name(t.op)) + std::to_string(t.dst ? run.kernel.regs[t.dst.id].lanes : 0);
+      if (t.kind == loops::Stmt::OpStmt)
+        name += " " + std::string(loops::name(t.op)) + std::to_string(t.dst ? run.kernel.regs[t.dst.id].lanes : 0);
   blob(name.data(), name.size());
   blob(code->bytes.data(), code->bytes.size());
   number(0);

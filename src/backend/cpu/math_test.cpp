@@ -50,8 +50,10 @@ void test_function(LOp op, double (*exact)(double), double lowest, double highes
     float f = std::bit_cast<float>(static_cast<uint32_t>(bits));
     if (std::isnan(f) || std::isinf(f) || (f >= lowest && f <= highest)) x.push_back(f);
   }
-  for (int i = 0; i < 400000; ++i) x.push_back(static_cast<float>(std::max(lowest, -100.0) + (std::min(highest, 100.0) - std::max(lowest, -100.0)) * i / 400000));
-  for (float f : {0.0f, -0.0f, 1.0f, -1.0f, 0.625f, 88.72283f, 88.72284f, -87.33655f, -103.97f, -104.0f, 1e-45f, 3e38f, -3e38f, INFINITY, -INFINITY, NAN})
+  for (int i = 0; i < 400000; ++i)
+    x.push_back(static_cast<float>(std::max(lowest, -100.0) + (std::min(highest, 100.0) - std::max(lowest, -100.0)) * i / 400000));
+  for (float f : {0.0f, -0.0f, 1.0f, -1.0f, 0.625f, 88.72283f, 88.72284f, -87.33655f, -103.97f, -104.0f, 1e-45f, 3e38f, -3e38f, INFINITY,
+                  -INFINITY, NAN})
     if (std::isnan(f) || std::isinf(f) || (f >= lowest && f <= highest)) x.push_back(f);
   while (x.size() % 8) x.push_back(0.5f);
   std::vector<float> y = compute(op, x, 8);
@@ -80,7 +82,8 @@ TEST(Math, SinesOfWholeNumbers) {  // rope's angles at position p, first pair: p
   while (x.size() % 8) x.push_back(0);
   std::vector<float> s = compute(LOp::Sin, x, 8), c = compute(LOp::Cos, x, 8);
   double worst = 0;
-  for (size_t i = 0; i < x.size(); ++i) worst = std::max({worst, error_of(s[i], std::sin(static_cast<double>(x[i]))), error_of(c[i], std::cos(static_cast<double>(x[i])))});
+  for (size_t i = 0; i < x.size(); ++i)
+    worst = std::max({worst, error_of(s[i], std::sin(static_cast<double>(x[i]))), error_of(c[i], std::cos(static_cast<double>(x[i])))});
   std::printf("sin, cos of 0 .. 100000: largest error %.3f ulp\n", worst);
   EXPECT_LE(worst, 2);
 }

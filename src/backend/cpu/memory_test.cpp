@@ -41,10 +41,13 @@ void load_case(Ty type, DType mem, int lanes, LOp op) {
   DType back = type == Ty::F32 ? DType::F32 : type == Ty::I32 ? DType::I32 : DType::I64;
   b.for_(b.begin(), b.end(), 1, [&](Reg i) {
     Address at{in, b.mul_imm(i, taken * size_of(mem))};
-    Reg r = op == LOp::LoadSplat ? b.load_splat(type, lanes, mem, at) : op == LOp::LoadPair ? b.load_pair(lanes, mem, at) : b.load(type, lanes, mem, at);
+    Reg r = op == LOp::LoadSplat  ? b.load_splat(type, lanes, mem, at)
+            : op == LOp::LoadPair ? b.load_pair(lanes, mem, at)
+                                  : b.load(type, lanes, mem, at);
     b.store(r, back, {out, b.mul_imm(i, lanes * size_of(back))});
   });
-  CheckRun run{b.take(), {values_of(rng, mem, static_cast<size_t>(50 * taken)), Bytes(static_cast<size_t>(50 * lanes * size_of(back)))}, {}, 50};
+  CheckRun run{
+      b.take(), {values_of(rng, mem, static_cast<size_t>(50 * taken)), Bytes(static_cast<size_t>(50 * lanes * size_of(back)))}, {}, 50};
   run.ulps = type == Ty::F32 ? 0.1 : 0;
   check_all(run, lanes, "load " + std::string(lumen::name(mem)));
 }
@@ -60,7 +63,8 @@ TEST(Memory, Loads) {
     }
   for (int lanes : kWidths)
     for (DType mem : {DType::I8, DType::U8}) load_case(Ty::I32, mem, lanes, LOp::LoadPair);
-  for (DType mem : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64}) load_case(Ty::I64, mem, 1, LOp::Load);
+  for (DType mem : {DType::Bool, DType::I8, DType::U8, DType::I16, DType::U16, DType::I32, DType::U32, DType::I64, DType::U64})
+    load_case(Ty::I64, mem, 1, LOp::Load);
 }
 
 void store_case(Ty type, DType mem, int lanes) {

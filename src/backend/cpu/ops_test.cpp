@@ -30,7 +30,8 @@ Kernel around(const std::vector<Operand>& operands, const Make& make) {
   b.for_(b.begin(), b.end(), 1, [&](Reg i) {
     std::vector<Reg> regs;
     for (size_t o = 0; o < operands.size(); ++o)
-      regs.push_back(b.load(operands[o].type, operands[o].lanes, stored(operands[o].type), {in[o], b.mul_imm(i, bytes_in(operands[o].type, operands[o].lanes))}));
+      regs.push_back(b.load(operands[o].type, operands[o].lanes, stored(operands[o].type),
+                            {in[o], b.mul_imm(i, bytes_in(operands[o].type, operands[o].lanes))}));
     Reg r = make(b, regs);
     b.store(r, stored(b.type(r)), {out, b.mul_imm(i, bytes_in(b.type(r), b.lanes(r)))});
   });
@@ -72,13 +73,18 @@ TEST(Ops, FloatBinary) {
   for (int l : kWidths)
     for (LOp op : {LOp::Add, LOp::Sub, LOp::Mul, LOp::Div, LOp::Min, LOp::Max})
       // Which NaN comes out is left open, so NaNs are compared as equal.
-      test_op(std::string(name(op)), {{Ty::F32, l}, {Ty::F32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); }, {.ulps = 0.1});
+      test_op(std::string(name(op)), {{Ty::F32, l}, {Ty::F32, l}},
+              [op](Builder& b, auto& r) {
+                return b.op(op, {r[0], r[1]});
+              },
+              {.ulps = 0.1});
 }
 
 TEST(Ops, FloatUnary) {
   for (int l : kWidths)
     for (LOp op : {LOp::Neg, LOp::Abs, LOp::Sqrt, LOp::Floor, LOp::Round, LOp::Rcp, LOp::CvtI, LOp::TruncI, LOp::BitsI})
-      test_op(std::string(name(op)), {{Ty::F32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0]}); }, {.ulps = op == LOp::CvtI || op == LOp::TruncI || op == LOp::BitsI ? 0 : 0.1});
+      test_op(std::string(name(op)), {{Ty::F32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0]}); },
+              {.ulps = op == LOp::CvtI || op == LOp::TruncI || op == LOp::BitsI ? 0 : 0.1});
 }
 
 TEST(Ops, FloatCompareSelectFma) {
@@ -107,8 +113,8 @@ TEST(Ops, FmaForms) {  // every operand dying or not, in memory or not
 
 TEST(Ops, IntBinary) {
   for (int l : kWidths)
-    for (LOp op : {LOp::Add, LOp::Sub, LOp::Mul, LOp::Min, LOp::Max, LOp::And, LOp::Or, LOp::Xor, LOp::AndNot, LOp::CmpEq, LOp::CmpLt, LOp::CmpLe, LOp::AddI16,
-                   LOp::MaddUBS, LOp::MaddWD}) {
+    for (LOp op : {LOp::Add, LOp::Sub, LOp::Mul, LOp::Min, LOp::Max, LOp::And, LOp::Or, LOp::Xor, LOp::AndNot, LOp::CmpEq, LOp::CmpLt,
+                   LOp::CmpLe, LOp::AddI16, LOp::MaddUBS, LOp::MaddWD}) {
       test_op(std::string(name(op)), {{Ty::I32, l}, {Ty::I32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); });
       test_op(std::string(name(op)) + " of itself", {{Ty::I32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[0]}); });
     }
@@ -117,17 +123,24 @@ TEST(Ops, IntBinary) {
 TEST(Ops, IntUnary) {
   for (int l : kWidths) {
     for (LOp op : {LOp::Neg, LOp::Abs, LOp::CvtF, LOp::BitsF, LOp::DupLo16, LOp::DupHi16})
-      test_op(std::string(name(op)), {{Ty::I32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0]}); }, {.ulps = op == LOp::BitsF ? 0.1 : 0});
+      test_op(std::string(name(op)), {{Ty::I32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0]}); },
+              {.ulps = op == LOp::BitsF ? 0.1 : 0});
     for (LOp op : {LOp::Shl, LOp::ShrU, LOp::ShrS})
-      for (int n : {0, 1, 4, 15, 31}) test_op(std::string(name(op)), {{Ty::I32, l}}, [op, n](Builder& b, auto& r) { return b.op(op, {r[0]}, n); });
+      for (int n : {0, 1, 4, 15, 31})
+        test_op(std::string(name(op)), {{Ty::I32, l}}, [op, n](Builder& b, auto& r) { return b.op(op, {r[0]}, n); });
     for (LOp op : {LOp::ShlV, LOp::ShrUV, LOp::ShrSV})
       test_op(std::string(name(op)), {{Ty::I32, l}, {Ty::I32, l}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); },
               {.adjust = [](size_t o, Bytes& v) {
                  if (o == 1)
                    for (size_t i = 0; i < v.size(); ++i) v[i] = i % 4 ? 0 : v[i] & 31;
                }});
-    test_op("lut16", {{Ty::I32, l}}, [](Builder& b, auto& r) { return b.lut16(r[0], {0, 255, 3, 7, 128, 5, 77, 200, 9, 10, 11, 12, 13, 14, 15, 16}); },
-            {.adjust = [](size_t, Bytes& v) { for (uint8_t& x : v) x &= 15; }});
+    test_op("lut16", {{Ty::I32, l}},
+            [](Builder& b, auto& r) {
+              return b.lut16(r[0], {0, 255, 3, 7, 128, 5, 77, 200, 9, 10, 11, 12, 13, 14, 15, 16});
+            },
+            {.adjust = [](size_t, Bytes& v) {
+              for (uint8_t& x : v) x &= 15;
+            }});
   }
 }
 
@@ -155,7 +168,8 @@ TEST(Ops, AcrossLanes) {
     for (int lane = 0; lane < l; ++lane)
       for (Ty t : {Ty::I32, Ty::F32})
         test_op("lane", {{t, l}}, [lane](Builder& b, auto& r) { return b.op(LOp::Lane, {r[0]}, lane); }, {.ulps = t == Ty::F32 ? 0.1 : 0});
-    for (Ty t : {Ty::I32, Ty::F32, Ty::I64}) test_op("splat", {{t, 1}}, [l](Builder& b, auto& r) { return b.splat(r[0], l); }, {.ulps = t == Ty::F32 ? 0.1 : 0});
+    for (Ty t : {Ty::I32, Ty::F32, Ty::I64})
+      test_op("splat", {{t, 1}}, [l](Builder& b, auto& r) { return b.splat(r[0], l); }, {.ulps = t == Ty::F32 ? 0.1 : 0});
   }
 }
 
@@ -167,7 +181,8 @@ TEST(Ops, Constants) {
       return b.add(r[0], i);
     });
     for (int64_t v : {0, 1, -1, 123456}) test_op("const", {{Ty::I32, l}}, [l, v](Builder& b, auto& r) { return b.add(r[0], b.i32(v, l)); });
-    for (double v : {0.0, -0.0, 1.5}) test_op("const", {{Ty::F32, l}}, [l, v](Builder& b, auto& r) { return b.mul(r[0], b.f32(v, l)); }, {.ulps = 0.1});
+    for (double v : {0.0, -0.0, 1.5})
+      test_op("const", {{Ty::F32, l}}, [l, v](Builder& b, auto& r) { return b.mul(r[0], b.f32(v, l)); }, {.ulps = 0.1});
     test_op("assigned twice", {{Ty::I32, l}}, [l](Builder& b, auto& r) {
       Reg acc = b.reg(Ty::I32, l);
       b.set(acc, b.i32(0, l));
@@ -189,14 +204,18 @@ TEST(Ops, ConstantsOfOneLaneAndFour) {
 TEST(Ops, Long) {
   for (LOp op : {LOp::Add, LOp::Sub, LOp::Mul, LOp::Min, LOp::Max, LOp::And, LOp::Or, LOp::Xor, LOp::CmpEq, LOp::CmpLt, LOp::CmpLe}) {
     test_op(std::string(name(op)), {{Ty::I64, 1}, {Ty::I64, 1}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); });
-    for (int64_t v : {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{3}, int64_t{9}, int64_t{64}, int64_t{144}, int64_t{-7}, int64_t{1} << 40, INT64_MIN, int64_t{INT32_MIN}}) {
+    for (int64_t v : {int64_t{0}, int64_t{1}, int64_t{-1}, int64_t{3}, int64_t{9}, int64_t{64}, int64_t{144}, int64_t{-7}, int64_t{1} << 40,
+                      INT64_MIN, int64_t{INT32_MIN}}) {
       test_op(std::string(name(op)) + " const", {{Ty::I64, 1}}, [op, v](Builder& b, auto& r) { return b.op(op, {r[0], b.i64(v)}); });
       test_op("const " + std::string(name(op)), {{Ty::I64, 1}}, [op, v](Builder& b, auto& r) { return b.op(op, {b.i64(v), r[0]}); });
     }
   }
   for (LOp op : {LOp::Shl, LOp::ShrU, LOp::ShrS})
-    for (int n : {0, 1, 31, 32, 63}) test_op(std::string(name(op)), {{Ty::I64, 1}}, [op, n](Builder& b, auto& r) { return b.op(op, {r[0]}, n); });
-  test_op("select", {{Ty::I64, 1}, {Ty::I64, 1}}, [](Builder& b, auto& r) { return b.op(LOp::Select, {b.op(LOp::CmpLt, {r[0], r[1]}), r[0], r[1]}); });
+    for (int n : {0, 1, 31, 32, 63})
+      test_op(std::string(name(op)), {{Ty::I64, 1}}, [op, n](Builder& b, auto& r) { return b.op(op, {r[0]}, n); });
+  test_op("select", {{Ty::I64, 1}, {Ty::I64, 1}}, [](Builder& b, auto& r) {
+    return b.op(LOp::Select, {b.op(LOp::CmpLt, {r[0], r[1]}), r[0], r[1]});
+  });
   test_op("to_i32", {{Ty::I64, 1}}, [](Builder& b, auto& r) { return b.op(LOp::ToI32, {r[0]}); });
   test_op("to_i64", {{Ty::I32, 1}}, [](Builder& b, auto& r) { return b.op(LOp::ToI64, {r[0]}); });
 }
@@ -212,8 +231,16 @@ TEST(Ops, Division) {
     };
   };
   for (LOp op : {LOp::Div, LOp::Mod}) {
-    test_op(std::string(name(op)), {{Ty::I64, 1}, {Ty::I64, 1}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); }, {.adjust = positive(8)});
-    test_op(std::string(name(op)), {{Ty::I32, 1}, {Ty::I32, 1}}, [op](Builder& b, auto& r) { return b.op(op, {r[0], r[1]}); }, {.adjust = positive(4)});
+    test_op(std::string(name(op)), {{Ty::I64, 1}, {Ty::I64, 1}},
+            [op](Builder& b, auto& r) {
+              return b.op(op, {r[0], r[1]});
+            },
+            {.adjust = positive(8)});
+    test_op(std::string(name(op)), {{Ty::I32, 1}, {Ty::I32, 1}},
+            [op](Builder& b, auto& r) {
+              return b.op(op, {r[0], r[1]});
+            },
+            {.adjust = positive(4)});
     for (int64_t v : {int64_t{1}, int64_t{2}, int64_t{3}, int64_t{7}, int64_t{64}, int64_t{576}, int64_t{1} << 40})
       test_op(std::string(name(op)), {{Ty::I64, 1}}, [op, v](Builder& b, auto& r) { return b.op(op, {r[0], b.i64(v)}); });
   }

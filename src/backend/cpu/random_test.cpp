@@ -41,9 +41,11 @@ class Writer {
     for (int i = 0; i < 4; ++i) long_vars_.push_back(variable(any(longs_)));
     block(30, 3);
     for (size_t i = 0; i < float_vars_.size(); ++i) b_.store(float_vars_[i], DType::F32, {io_, {}, {}, static_cast<int64_t>(i % 16) * 64});
-    for (size_t i = 0; i < int_vars_.size(); ++i) b_.store(int_vars_[i], DType::I32, {io_, {}, {}, 1024 + static_cast<int64_t>(i % 16) * 64});
+    for (size_t i = 0; i < int_vars_.size(); ++i)
+      b_.store(int_vars_[i], DType::I32, {io_, {}, {}, 1024 + static_cast<int64_t>(i % 16) * 64});
     for (size_t i = 0; i < long_vars_.size(); ++i) b_.store(long_vars_[i], DType::I64, {io_, {}, {}, 2048 + static_cast<int64_t>(i) * 8});
-    CheckRun run{b_.take(), {random_floats(rng_, kBytes / 4, false), random_floats(rng_, kBytes / 4, false)}, {static_cast<int64_t>(rng_() % 7)}, 1};
+    CheckRun run{
+        b_.take(), {random_floats(rng_, kBytes / 4, false), random_floats(rng_, kBytes / 4, false)}, {static_cast<int64_t>(rng_() % 7)}, 1};
     run.ulps = 0.1;
     return run;
   }
@@ -113,13 +115,15 @@ class Writer {
   }
 
   Reg int_op() {
-    static const LOp kTwo[] = {LOp::Add, LOp::Sub, LOp::Mul, LOp::Min, LOp::Max, LOp::And, LOp::Or, LOp::Xor, LOp::AndNot, LOp::AddI16, LOp::MaddUBS, LOp::MaddWD, LOp::CmpLt, LOp::CmpLe, LOp::CmpEq};
+    static const LOp kTwo[] = {LOp::Add,    LOp::Sub,    LOp::Mul,     LOp::Min,    LOp::Max,   LOp::And,   LOp::Or,   LOp::Xor,
+                               LOp::AndNot, LOp::AddI16, LOp::MaddUBS, LOp::MaddWD, LOp::CmpLt, LOp::CmpLe, LOp::CmpEq};
     switch (rng_() % 7) {
       case 0: return b_.op(LOp::Shl, {an_int()}, rng_() % 32);
       case 1: return b_.op(LOp::Dot4, {an_int(), an_int(), an_int()});
       case 2: return b_.op(LOp::Select, {b_.op(LOp::CmpLt, {an_int(), an_int()}), an_int(), an_int()});
       case 3: return b_.splat(a_long(), lanes_);
-      case 4: return b_.lut16(b_.op(LOp::And, {an_int(), b_.i32(0x0F0F0F0F, lanes_)}), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 200});
+      case 4:
+        return b_.lut16(b_.op(LOp::And, {an_int(), b_.i32(0x0F0F0F0F, lanes_)}), {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 200});
       default: return b_.op(kTwo[rng_() % std::size(kTwo)], {an_int(), an_int()});
     }
   }
@@ -162,14 +166,19 @@ class Writer {
       case 0: ints_.push_back(b_.load(Ty::I32, lanes_, rng_() % 2 ? DType::I8 : DType::U16, place(4 * lanes_, false))); break;
       case 1: ints_.push_back(b_.load_splat(Ty::I32, lanes_, DType::I32, place(4, false))); break;
       case 2: floats_.push_back(b_.load_splat(Ty::F32, lanes_, DType::F32, place(4, false))); break;
-      case 3: ints_.push_back(b_.load(Ty::I32, lanes_, DType::I32, place(4 * lanes_, false), rng_() % 2 ? b_.op(LOp::And, {a_long(), b_.i64(15)}) : Reg{})); break;
+      case 3:
+        ints_.push_back(
+            b_.load(Ty::I32, lanes_, DType::I32, place(4 * lanes_, false), rng_() % 2 ? b_.op(LOp::And, {a_long(), b_.i64(15)}) : Reg{}));
+        break;
       default: floats_.push_back(b_.load(Ty::F32, lanes_, DType::F32, place(4 * lanes_, false))); break;
     }
   }
 
   void store() {
     if (rng_() % 2) b_.store(a_float(), DType::F32, place(4 * lanes_, true));
-    else b_.store(an_int(), rng_() % 2 ? DType::I32 : DType::I16, place(4 * lanes_, true), rng_() % 3 ? Reg{} : b_.op(LOp::And, {a_long(), b_.i64(15)}));
+    else
+      b_.store(an_int(), rng_() % 2 ? DType::I32 : DType::I16, place(4 * lanes_, true),
+               rng_() % 3 ? Reg{} : b_.op(LOp::And, {a_long(), b_.i64(15)}));
   }
 
   std::mt19937 rng_;
@@ -190,7 +199,9 @@ void hint_all(std::vector<Stmt>& body) {
 TEST(Random, Kernels) {
   const char* asked = std::getenv("LUMEN_SEED");  // one seed; or as many as LUMEN_ROUNDS says
   const char* rounds = std::getenv("LUMEN_ROUNDS");
-  uint32_t first = asked ? static_cast<uint32_t>(std::atoi(asked)) : 0, last = asked ? first + 1 : rounds ? static_cast<uint32_t>(std::atoi(rounds)) : 150;
+  uint32_t first = asked ? static_cast<uint32_t>(std::atoi(asked)) : 0, last = asked    ? first + 1
+                                                                               : rounds ? static_cast<uint32_t>(std::atoi(rounds))
+                                                                                        : 150;
   for (uint32_t seed = first; seed < last; ++seed)
     for (const std::string& level : levels()) {
       int lanes = seed % 5 == 4 ? 4 : seed % 7 == 6 ? 8 : target(level).machine().lanes;

@@ -20,7 +20,8 @@ class Strengthener {
  public:
   explicit Strengthener(Kernel& k) : k_(k), defs_(count_defs(k)) {
     for_each_stmt(k.body, [&](const Stmt& s) {
-      if (s.kind == Stmt::OpStmt && s.op == LOp::Const && k.regs[s.dst.id].type == Ty::I64 && defs_[s.dst.id] == 1) longs_[s.dst.id] = s.imm;
+      if (s.kind == Stmt::OpStmt && s.op == LOp::Const && k.regs[s.dst.id].type == Ty::I64 && defs_[s.dst.id] == 1)
+        longs_[s.dst.id] = s.imm;
     });
   }
 

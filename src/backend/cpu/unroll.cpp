@@ -24,7 +24,8 @@ class Unroller {
  public:
   explicit Unroller(Kernel& k) : k_(k), defs_(count_defs(k)) {
     for_each_stmt(k.body, [&](const Stmt& s) {
-      if (s.kind == Stmt::OpStmt && s.op == LOp::Const && k.regs[s.dst.id].type == Ty::I64 && defs_[s.dst.id] == 1) longs_[s.dst.id] = s.imm;
+      if (s.kind == Stmt::OpStmt && s.op == LOp::Const && k.regs[s.dst.id].type == Ty::I64 && defs_[s.dst.id] == 1)
+        longs_[s.dst.id] = s.imm;
     });
   }
   void run() { block(k_.body); }
@@ -83,7 +84,9 @@ class Unroller {
     };
     if (s.dst) change(s.dst);
     for_each_read(s, change);
-    if (s.kind == Stmt::OpStmt && s.op == LOp::Const && longs_.count(s.dst.id) == 0 && k_.regs[s.dst.id].type == Ty::I64 && defs_[s.dst.id] == 1) longs_[s.dst.id] = s.imm;
+    if (s.kind == Stmt::OpStmt && s.op == LOp::Const && longs_.count(s.dst.id) == 0 && k_.regs[s.dst.id].type == Ty::I64 &&
+        defs_[s.dst.id] == 1)
+      longs_[s.dst.id] = s.imm;
     for (Stmt& t : s.body) rename(t, renamed);
     for (Stmt& t : s.otherwise) rename(t, renamed);
   }

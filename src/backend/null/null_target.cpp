@@ -13,7 +13,9 @@ class NullExecutable : public Executable {
   std::string text_;
 };
 
-Error refused(const char* what) { return Error{std::string(what) + ": the null target has no device; choose one that runs, such as --target native", true}; }
+Error refused(const char* what) {
+  return Error{std::string(what) + ": the null target has no device; choose one that runs, such as --target native", true};
+}
 
 class NullTarget : public Target {
  public:

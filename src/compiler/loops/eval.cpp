@@ -192,7 +192,8 @@ class Evaluator {
     if (s.at.offset2) offset += value(s.at.offset2).i64;
     const EvalBuffer& b = buffers_[s.at.buffer];
     if (offset >= 0 && bytes <= b.size && offset <= b.size - bytes) return b.data + offset;
-    fail(s, "access to bytes " + std::to_string(offset) + " .. " + std::to_string(offset + bytes) + " of a buffer of " + std::to_string(b.size));
+    fail(s, "access to bytes " + std::to_string(offset) + " .. " + std::to_string(offset + bytes) + " of a buffer of " +
+                std::to_string(b.size));
     return nullptr;
   }
 

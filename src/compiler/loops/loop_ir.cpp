@@ -300,12 +300,22 @@ std::string Verifier::types(const Stmt& s) const {
     case LOp::Shl: case LOp::ShrU: case LOp::ShrS:
       return want(same(d, a) && !f32 && s.imm >= 0 && s.imm < (i64 ? 64 : 32), "an i64 or i32 operand and a count below its width");
     case LOp::CmpEq: case LOp::CmpLt: case LOp::CmpLe:
-      return want(same(a, b) && a.lanes == d.lanes && (is(a, Ty::I64) ? i64 : i32), "two operands of one type, an i32 mask (i64 of i64) as result");
+      return want(same(a, b) && a.lanes == d.lanes && (is(a, Ty::I64) ? i64 : i32),
+                  "two operands of one type, an i32 mask (i64 of i64) as result");
     case LOp::Select:
-      return want(same(d, b) && same(d, c) && is(a, i64 ? Ty::I64 : Ty::I32) && a.lanes == d.lanes, "a mask and two operands of the result's type");
+      return want(same(d, b) && same(d, c) && is(a, i64 ? Ty::I64 : Ty::I32) && a.lanes == d.lanes,
+                  "a mask and two operands of the result's type");
     case LOp::Fma: return want(f32 && same(d, a) && same(d, b) && same(d, c), "f32 operands of the result's type");
     case LOp::Dot4: return want(i32 && same(d, a) && same(d, b) && same(d, c), "i32 operands of the result's type");
-    case LOp::Sqrt: case LOp::Floor: case LOp::Round: case LOp::Rcp: case LOp::Exp: case LOp::Log: case LOp::Sin: case LOp::Cos: case LOp::Tanh:
+    case LOp::Sqrt:
+    case LOp::Floor:
+    case LOp::Round:
+    case LOp::Rcp:
+    case LOp::Exp:
+    case LOp::Log:
+    case LOp::Sin:
+    case LOp::Cos:
+    case LOp::Tanh:
       return want(f32 && same(d, a), "an f32 operand of the result's type");
     case LOp::CvtF: case LOp::BitsF: return want(f32 && is(a, Ty::I32) && a.lanes == d.lanes, "i32 -> f32");
     case LOp::CvtI: case LOp::TruncI: case LOp::BitsI: return want(i32 && is(a, Ty::F32) && a.lanes == d.lanes, "f32 -> i32");
@@ -313,7 +323,8 @@ std::string Verifier::types(const Stmt& s) const {
     case LOp::DupLo16: case LOp::DupHi16: return want(i32 && same(d, a), "an i32 operand of the result's type");
     case LOp::HAdd: case LOp::HMax: return want(!i64 && a.type == d.type && d.lanes == 1, "a vector operand, a scalar result of its type");
     case LOp::Lane:
-      return want(!i64 && a.type == d.type && d.lanes == 1 && s.imm >= 0 && s.imm < a.lanes, "a vector operand, a scalar result, a lane that exists");
+      return want(!i64 && a.type == d.type && d.lanes == 1 && s.imm >= 0 && s.imm < a.lanes,
+                  "a vector operand, a scalar result, a lane that exists");
     case LOp::Load: case LOp::LoadSplat: return want(loads_as(d.type, s.mem), "a memory type that converts to the result's");
     case LOp::LoadPair: return want(i32 && (s.mem == DType::I8 || s.mem == DType::U8), "i8 or u8 memory and an i32 result");
     case LOp::Store: return want(stores_as(a.type, s.mem), "a memory type that the operand converts to");

@@ -43,7 +43,8 @@ void Lowering::want_constants_of(const Stmt& s, LiveRanges& live) {
     case LOp::Store:
       if (s.mem == DType::BF16)
         for (uint32_t bits : {1u, 0x7FFFu, 0x40u}) want(bits);
-      if (n > 1 && !isa_.avx512 && size_of(s.mem) < 4 && s.mem != DType::F16) want_constant(size_of(s.mem) == 2 ? kNarrowWords : kNarrowBytes, n, false, live);
+      if (n > 1 && !isa_.avx512 && size_of(s.mem) < 4 && s.mem != DType::F16)
+        want_constant(size_of(s.mem) == 2 ? kNarrowWords : kNarrowBytes, n, false, live);
       return;
     default: return;
   }
@@ -152,7 +153,8 @@ bool Lowering::may_reload(Reg r) const {
   const State& st = regs_[r.id];
   if (!st.def || !st.block || st.elsewhere || st.last_use < 0 || st.def->kind != Stmt::OpStmt) return false;
   const Stmt& load = *st.def;
-  if (load.count || (load.op != LOp::Load && load.op != LOp::LoadSplat && load.op != LOp::LoadPair) || load.mem == DType::BF16) return false;
+  if (load.count || (load.op != LOp::Load && load.op != LOp::LoadSplat && load.op != LOp::LoadPair) || load.mem == DType::BF16)
+    return false;
   bool fine = true;
   auto look = [&](const Stmt& s) {
     if (may_overwrite(s, load) || (s.dst && (s.dst == load.at.offset || s.dst == load.at.offset2))) fine = false;

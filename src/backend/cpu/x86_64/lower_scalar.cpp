@@ -47,7 +47,11 @@ void Lowering::scalar_binary(const Stmt& s) {
   Gp d = gp_dst(s.dst), a = gp(ra);
   Operand b = gp_or_imm(rb);
   bool b_is_d = b.isReg() && b.id() == d.id();
-  InstId id = s.op == LOp::Add ? Inst::kIdAdd : s.op == LOp::Sub ? Inst::kIdSub : s.op == LOp::And ? Inst::kIdAnd : s.op == LOp::Or ? Inst::kIdOr : Inst::kIdXor;
+  InstId id = s.op == LOp::Add   ? Inst::kIdAdd
+              : s.op == LOp::Sub ? Inst::kIdSub
+              : s.op == LOp::And ? Inst::kIdAnd
+              : s.op == LOp::Or  ? Inst::kIdOr
+                                 : Inst::kIdXor;
   if (d.id() == a.id()) return emit(id, d, b);
   if (commutes && b_is_d) return emit(id, d, a);
   if (s.op == LOp::Add) {

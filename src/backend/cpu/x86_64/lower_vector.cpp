@@ -43,7 +43,8 @@ constexpr BinaryRow kBinary[] = {
 
 }  // namespace
 
-const std::vector<uint8_t> kDupLow = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13}, kDupHigh = {2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15};
+const std::vector<uint8_t> kDupLow = {0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13},
+                           kDupHigh = {2, 3, 2, 3, 6, 7, 6, 7, 10, 11, 10, 11, 14, 15, 14, 15};
 
 void Lowering::binary(const Stmt& s, InstId id, bool commutes) {
   Reg a = s.src[0], b = s.src[1];

@@ -118,7 +118,9 @@ void Lowering::plan_comparison(const std::vector<Stmt>& body, size_t reader) {
   bool select = t.kind == Stmt::OpStmt && t.op == LOp::Select && isa_.avx512 && type(t.dst) != Ty::I64;
   if (!select && t.kind != Stmt::If) return;
   State& st = regs_[t.src[0].id];
-  if (st.defs != 1 || st.uses != 1 || st.elsewhere || st.block != &body || !st.def || st.def->kind != Stmt::OpStmt || !is_comparison(*st.def)) return;
+  if (st.defs != 1 || st.uses != 1 || st.elsewhere || st.block != &body || !st.def || st.def->kind != Stmt::OpStmt ||
+      !is_comparison(*st.def))
+    return;
   const Stmt& c = *st.def;
   for (int i = 0; i < 2; ++i)
     if (regs_[c.src[i].id].defs != 1 || folded_load(c.src[i])) return;  // an operand could have changed in between
@@ -266,7 +268,8 @@ void Lowering::make_constant(const std::vector<uint8_t>& pattern, int lanes, con
   for (uint8_t b : pattern) zero &= b == 0, ones &= b == 0xFF;
   if (zero) emit(isa_.avx512 ? Inst::kIdVpxord : Inst::kIdVpxor, v.xmm(), v.xmm(), v.xmm());
   else if (ones && !isa_.avx512) emit(Inst::kIdVpcmpeqd, v, v, v);
-  else if (pattern.size() == 4) emit(Inst::kIdVpbroadcastd, v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));  // one lane and four share a register
+  else if (pattern.size() == 4)
+    emit(Inst::kIdVpbroadcastd, v, cc_.newConst(ConstPoolScope::kLocal, pattern.data(), 4));  // one lane and four share a register
   else emit(Inst::kIdVmovups, v, constant_mem(pattern, lanes));
 }
 
@@ -318,7 +321,9 @@ Mem Lowering::address(const Address& a, int bytes) {
   }
   int32_t d = static_cast<int32_t>(disp);
   const Stmt* shift = n ? regs_[index[0].id].folded : nullptr;
-  Mem m = shift ? x86::ptr(b, gp(shift->src[0]), static_cast<uint32_t>(shift->imm), d) : n ? x86::ptr(b, gp(index[0]), 0, d) : x86::ptr(b, d);
+  Mem m = shift ? x86::ptr(b, gp(shift->src[0]), static_cast<uint32_t>(shift->imm), d)
+          : n   ? x86::ptr(b, gp(index[0]), 0, d)
+                : x86::ptr(b, d);
   m.setSize(static_cast<uint32_t>(bytes));
   return m;
 }

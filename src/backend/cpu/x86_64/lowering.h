@@ -2,8 +2,8 @@
 // I32 and F32 ones vector registers (one lane: the low lane of an xmm, the others unspecified).
 // Invariants: a register with one assignment and constant value is never emitted as such but used as an immediate or from the
 // pool; a load that `plan_block` folded is emitted by its only reader, as that one's memory operand; every op reads its operands
-// and constants before it writes its result, for one that is read the last time may share the result's register; a vector register that found no
-// slot lives on the stack, or is loaded again where it came from memory, and is read as a memory operand.
+// and constants before it writes its result, for one that is read the last time may share the result's register; a vector register that
+// found no slot lives on the stack, or is loaded again where it came from memory, and is read as a memory operand.
 #pragma once
 #include <asmjit/x86.h>
 
@@ -95,7 +95,9 @@ class Lowering {
 
   Ty type(Reg r) const { return k_.regs[r.id].type; }
   int lanes(Reg r) const { return k_.regs[r.id].lanes; }
-  bool is_const(Reg r) const { return r && regs_[r.id].defs == 1 && regs_[r.id].def && regs_[r.id].def->kind == Stmt::OpStmt && regs_[r.id].def->op == LOp::Const; }
+  bool is_const(Reg r) const {
+    return r && regs_[r.id].defs == 1 && regs_[r.id].def && regs_[r.id].def->kind == Stmt::OpStmt && regs_[r.id].def->op == LOp::Const;
+  }
   bool dies_here(Reg r) const;           // its only reader left is the current statement
   Gp new_gp() { return cc_.newInt64(); }
   Gp gp(Reg r);                          // to read; a constant is moved to a fresh register
