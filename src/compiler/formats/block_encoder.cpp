@@ -315,6 +315,10 @@ void BlockEncoder::start_with_offset(State& s, float share, bool highest, bool q
   set_levels(s, 1);
   for (int k = 0; k < block_; ++k) rest_[static_cast<size_t>(k)] = x_[k] - factor(s, 1, k);
   FitOptions options = fit_options(quick);
+  if (plan_.codes().lo >= 0) {  // what is left lies on one side
+    options.positive = !highest;
+    options.negative &= highest;
+  }
   for (int r = 0; r < block_ / p.finest; ++r) {
     float* code = s.code.data() + r * p.finest;
     const float* w = w_ + r * p.finest;

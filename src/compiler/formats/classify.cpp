@@ -12,6 +12,7 @@
 namespace lumen::formats {
 namespace {
 
+constexpr int kMaxBlock = 4096;
 constexpr int kTrials = 16;  // random blocks
 
 std::string element(int k) { return "element " + std::to_string(k); }
@@ -19,6 +20,9 @@ std::string element(int k) { return "element " + std::to_string(k); }
 std::string precondition(const ir::FormatType& f) {
   if (f.row_planes) return "its fields are planes of a row, not a block";
   if (f.block % 16 != 0) return "blocks of " + std::to_string(f.block) + " elements, and integer dot products take 16 at a time";
+  if (f.block > kMaxBlock) {
+    return "blocks of " + std::to_string(f.block) + " elements, and every element is looked at only in blocks of up to " + std::to_string(kMaxBlock);
+  }
   for (const ir::FormatField& field : f.fields)
     if (field.type == DType::F64) return "field " + field.name + " is f64";
   BlockProgram p(f, {f.value});

@@ -101,6 +101,9 @@ TEST(Classify, Reasons) {
   EXPECT_EQ(why(Builder(b).done(b.at(d, 0) * (x & 15) + b.at(d, 1) * (x >> 4))), "element 0 is a sum of two codes under different scales");
   E root{ir::make_op(ir::Op::Sqrt, {(b.at(d, 0) * x).p})};
   EXPECT_EQ(why(Builder(b).done(root)), "element 0: 'sqrt' mixes scale bits and code bits");
+  Builder h("huge", 1 << 20);
+  int b0 = h.field("b", DType::U8, 1 << 20);
+  EXPECT_EQ(why(h.done(E(1.0) * h.at(b0, k))), "blocks of 1048576 elements, and every element is looked at only in blocks of up to 4096");
   Builder c("y", 8);
   int e = c.field("e", DType::U8, 8);
   EXPECT_EQ(why(c.done(E(1.0) * c.at(e, k))), "blocks of 8 elements, and integer dot products take 16 at a time");

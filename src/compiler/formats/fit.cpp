@@ -2,6 +2,8 @@
 // largest numbers a little often pays, and rounding has many local minima.
 #include "compiler/formats/fit.h"
 
+#include <cstring>
+
 namespace lumen::formats {
 namespace {
 
@@ -23,49 +25,68 @@ struct Sums {  // weighted, over one choice of codes
   float xc = 0, cc = 0, x = 0, c = 0, w = 0;
 };
 
-constexpr int kLanes = 8;  // sums side by side, so that the compiler may use vectors
+using V4 = float __attribute__((vector_size(16)));  // of GCC and clang: four sums side by side
 
+V4 load4(const float* p) {
+  V4 v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+V4 all(float v) { return V4{v, v, v, v}; }
+float total(V4 v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+
+// The nearest codes of four numbers.
 template <bool kDense>
-Sums choose_of(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, float* code) {
-  float xc[kLanes] = {}, cc[kLanes] = {}, sx[kLanes] = {}, sc[kLanes] = {}, sw[kLanes] = {};
-  int i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (int j = 0; j < kLanes; ++j) {
-      float v = x[i + j] * inv + shift;
-      code[i + j] = kDense ? set.nearest_integer(v) : v;
-    }
-    if constexpr (!kDense) set.nearest_listed(code + i, kLanes);
-    for (int j = 0; j < kLanes; ++j) {
-      float c = code[i + j], wc = w[i + j] * c;
-      xc[j] += wc * x[i + j];
-      cc[j] += wc * c;
-      sx[j] += w[i + j] * x[i + j];
-      sc[j] += wc;
-      sw[j] += w[i + j];
-    }
+V4 nearest4(const CodeSet& set, V4 v) {
+  V4 lo = all(set.lo), hi = all(set.hi);
+  if constexpr (kDense) {
+    v = v > lo ? v : lo;
+    v = v < hi ? v : hi;
+    return (v + all(CodeSet::kRound)) - all(CodeSet::kRound);
   }
-  Sums s;
+  V4 c = lo;
+  for (size_t i = 0; i < set.middles.size(); ++i) c += v > all(set.middles[i]) ? all(set.values[i + 1] - set.values[i]) : V4{};
+  return c;
+}
+
+// Chooses the codes of x * inv + shift and adds up what depends on them.
+template <bool kDense>
+void choose_of(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, float* code, Sums& s) {
+  V4 xc{}, cc{}, sc{};
+  int i = 0;
+  for (; i + 4 <= n; i += 4) {
+    V4 xi = load4(x + i), c = nearest4<kDense>(set, xi * all(inv) + all(shift)), wc = load4(w + i) * c;
+    std::memcpy(code + i, &c, sizeof c);
+    xc += wc * xi;
+    cc += wc * c;
+    sc += wc;
+  }
+  s.xc = total(xc);
+  s.cc = total(cc);
+  s.c = total(sc);
   for (; i < n; ++i) {
     float c = set.nearest(x[i] * inv + shift), wc = w[i] * c;
     code[i] = c;
     s.xc += wc * x[i];
     s.cc += wc * c;
-    s.x += w[i] * x[i];
     s.c += wc;
-    s.w += w[i];
   }
-  for (int j = 0; j < kLanes; ++j) {
-    s.xc += xc[j];
-    s.cc += cc[j];
-    s.x += sx[j];
-    s.c += sc[j];
-    s.w += sw[j];
-  }
-  return s;
 }
 
-Sums choose(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, float* code) {
-  return set.dense ? choose_of<true>(set, x, w, n, inv, shift, code) : choose_of<false>(set, x, w, n, inv, shift, code);
+void choose(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, float* code, Sums& s) {
+  if (set.dense) {
+    choose_of<true>(set, x, w, n, inv, shift, code, s);
+  } else if (set.middles.size() <= CodeSet::kShortList) {
+    choose_of<false>(set, x, w, n, inv, shift, code, s);
+  } else {
+    s.xc = s.cc = s.c = 0;
+    for (int i = 0; i < n; ++i) {
+      float c = code[i] = set.nearest(x[i] * inv + shift);
+      s.xc += w[i] * c * x[i];
+      s.cc += w[i] * c * c;
+      s.c += w[i] * c;
+    }
+  }
 }
 
 void zero(const CodeSet& set, int n, float* code) { std::fill(code, code + n, set.nearest(0)); }
@@ -97,22 +118,6 @@ float CodeSet::step(float v, int by) const {
   return values[static_cast<size_t>(std::clamp<std::ptrdiff_t>(at, 0, static_cast<std::ptrdiff_t>(values.size()) - 1))];
 }
 
-void CodeSet::nearest_listed(float* v, int n) const {
-  if (middles.size() > kShortList) {
-    for (int i = 0; i < n; ++i)
-      v[i] = values[static_cast<size_t>(std::lower_bound(middles.begin(), middles.end(), v[i]) - middles.begin())];
-    return;
-  }
-  int32_t at[8];
-  for (; n > 0; n -= 8, v += 8) {
-    int m = std::min(n, 8);
-    std::fill(at, at + 8, 0);
-    for (float middle : middles)
-      for (int i = 0; i < m; ++i) at[i] += v[i] > middle;
-    for (int i = 0; i < m; ++i) v[i] = values[static_cast<size_t>(at[i])];
-  }
-}
-
 CodeSet CodeSet::of(std::vector<float> values) {
   std::sort(values.begin(), values.end());
   values.erase(std::unique(values.begin(), values.end()), values.end());
@@ -130,14 +135,18 @@ CodeSet CodeSet::of(std::vector<float> values) {
 Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options, float* code) {
   auto [lo, hi] = std::minmax_element(x, x + n);
   float largest = set.largest(), best = 0, best_inv = 0;
+  Sums s;
   for (int sign : {1, -1}) {
-    if (sign < 0 && (!options.negative || set.lo == -set.hi)) continue;
+    if (sign < 0 && (!options.negative || (options.positive && set.lo == -set.hi))) continue;
+    if (sign > 0 && !options.positive && set.lo != -set.hi) continue;
     float top = sign > 0 ? *hi : -*lo, bottom = sign > 0 ? *lo : -*hi;  // of sign * x
     float reach = std::max(set.hi > 0 ? top / set.hi : 0.0f, set.lo < 0 ? bottom / set.lo : 0.0f);
     if (!(reach > 0)) continue;
     for (float t : trials(set, options.quick)) {
       if (largest + t < 0.3f * largest) continue;
-      float inv = static_cast<float>(sign) * (largest + t) / (largest * reach), g = gain(choose(set, x, w, n, inv, 0, code));
+      float inv = static_cast<float>(sign) * (largest + t) / (largest * reach), g;
+      choose(set, x, w, n, inv, 0, code, s);
+      g = gain(s);
       if (g > best) {
         best = g;
         best_inv = inv;
@@ -150,7 +159,7 @@ Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const F
   }
   Fit fit;
   for (int i = 0; i < 3; ++i) {
-    Sums s = choose(set, x, w, n, best_inv, 0, code);
+    choose(set, x, w, n, best_inv, 0, code, s);
     float scale = s.cc > 0 ? s.xc / s.cc : 0;
     if (i > 0 && gain(s) <= best) break;
     best = std::max(best, gain(s));
@@ -178,9 +187,15 @@ Fit fit_affine(const CodeSet& set, const float* x, const float* w, int n, const 
     return {v / c, 0};
   }
   float left = INFINITY;
+  Sums s;
+  for (int i = 0; i < n; ++i) {
+    s.x += w[i] * x[i];
+    s.w += w[i];
+  }
   auto consider = [&](float inv, float shift) {
     Fit fit;
-    float rest = solve(choose(set, x, w, n, inv, shift, code), options.sign, fit);
+    choose(set, x, w, n, inv, shift, code, s);
+    float rest = solve(s, options.sign, fit);
     if (!(rest < left) || !(options.negative || fit.s >= 0)) return false;
     left = rest;
     best = fit;

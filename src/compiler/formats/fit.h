@@ -17,16 +17,16 @@ struct CodeSet {
   static CodeSet of(std::vector<float> values);  // finite; any order
   float largest() const { return std::max(std::fabs(lo), std::fabs(hi)); }
   float nearest(float v) const {
-    if (dense) return nearest_integer(v);
-    nearest_listed(&v, 1);
-    return v;
+    if (dense) return (std::max(lo, std::min(hi, v)) + kRound) - kRound;  // NaN becomes hi
+    size_t i = 0;
+    if (middles.size() <= kShortList)
+      for (float m : middles) i += v > m;
+    else
+      i = static_cast<size_t>(std::lower_bound(middles.begin(), middles.end(), v) - middles.begin());
+    return values[i];
   }
-  float nearest_integer(float v) const {   // dense; NaN becomes hi
-    constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-    return (std::max(lo, std::min(hi, v)) + kRound) - kRound;
-  }
-  void nearest_listed(float* v, int n) const;  // not dense; in place
-  float step(float v, int by) const;           // the value `by` places after v, which is one of the set's
+  float step(float v, int by) const;            // the value `by` places after v, which is one of the set's
+  static constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr size_t kShortList = 16;
 };
 
@@ -34,9 +34,9 @@ struct Fit {
   float s = 0, o = 0;
 };
 struct FitOptions {
-  bool negative = true;  // s may be negative
-  int sign = 0;          // of o: 0 free, -1: o <= 0, 1: o >= 0
-  bool quick = false;    // fewer trials
+  bool positive = true, negative = true;  // signs that s may have (fit_affine: positive is always tried)
+  int sign = 0;                           // of o: 0 free, -1: o <= 0, 1: o >= 0
+  bool quick = false;                     // fewer trials
 };
 
 // Minimises sum of w * (x - s * c)^2 over s and c; the codes stand in `code`.

@@ -7,12 +7,14 @@
 
 namespace lumen::formats {
 
+constexpr int kMaxBlock = 4096;  // longer blocks are left to the interpreter
+
 RowDecoder::RowDecoder(const ir::Type& weight) : f_(weight.format.get()), plain_(!weight.format), scalar_(weight.scalar) {
   if (!f_) {
     LUMEN_ASSERT(is_float(scalar_));
     return;
   }
-  if (f_->row_planes) return;
+  if (f_->row_planes || f_->block > kMaxBlock) return;
   const ir::Expr* core = f_->value.get();
   while (core->kind == ir::Ek::Cast && core->type == DType::F32) core = core->args[0].get();
   if (f_->block == 1 && f_->fields.size() == 1 && core->kind == ir::Ek::Field && is_float(core->type)) {
