@@ -8,19 +8,24 @@
 #include <thread>
 
 #include "backend/cpu/cpu_target.h"
+#include "backend/webgpu/webgpu_target.h"
 #include "engine/gguf_source.h"
 #include "hub/store.h"
 
 namespace lumen::tool {
 
 Result<std::shared_ptr<Target>> make_target(const std::string& name, int64_t threads) {
+  if (name == "wgsl") {
+    LUMEN_TRY(t, make_webgpu_target());
+    return std::shared_ptr<Target>(std::move(t));
+  }
   LUMEN_TRY(t, make_cpu_target({name, static_cast<int>(threads)}));
   return std::shared_ptr<Target>(std::move(t));
 }
 
 void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp) {
   a.positional("MODEL", c.model, "a path, or the name of a fetched model", required);
-  std::vector<std::string> targets = {"native", "avx2", "avx512", "avx512vnni"};
+  std::vector<std::string> targets = {"native", "avx2", "avx512", "avx512vnni", "wgsl"};
   if (interp) targets.insert(targets.end(), {"interp", "interp-passes"});
   a.choice("--target", c.target, targets, interp ? "the code to make and run; interp: the interpreter, very slow; interp-passes: the same after the compiler's passes" : "the code to make and run");
   a.integer("--ctx", c.context, 1, 1 << 24, "tokens the context holds (default: the model's own, at most 4096)");

@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "backend/gpu/text_target.h"
 #include "command.h"
 #include "common.h"
 #include "compiler/formats/describe.h"
@@ -111,6 +112,12 @@ std::string types_of(const sema::Library& lib, const ast::File& file, const Opti
     if (f) out += "  " + elaborated(*f) + "\n";
     else if (!f.error().usage || !o.fn.empty()) out += "  " + f.error().message + (f.error().message.back() == '\n' ? "" : "\n");
   }
+  for (const ast::Stmt& d : file.lets) {  // expressions, substituted where they are used: their types are their arguments'
+    std::string params;
+    for (const std::string& p : d.params) params += (params.empty() ? "" : ", ") + p;
+    out += "let " + d.name + "(" + params + ")\n";
+  }
+  for (const ast::TableDecl& d : file.tables) out += "table " + d.name + ": " + std::to_string(d.values.size()) + " values" + (d.type.empty() ? "" : " of " + d.type) + "\n";
   for (const ast::ModelDecl& d : file.models) {
     out += "model " + d.name + ": " + std::to_string(d.config.size()) + " configuration values, " + std::to_string(d.weights.size()) + " weights, " +
            std::to_string(d.state.size()) + " states\n";
@@ -159,7 +166,13 @@ Result<std::string> ir_text(const sema::Library& lib, ir::Function f, const Opti
 // plan, loops, asm: the passes, then kernels for the target.
 Result<std::string> kernels_text(const sema::Library& lib, ir::Function f, const Options& o) {
   if (o.target == "interp") return Error{"--target interp: the interpreter has no " + o.emit + "; expected native, avx2, avx512, avx512vnni or wgsl", true};
-  LUMEN_TRY(target, make_target(o.target, 1));
+  std::shared_ptr<Target> target;
+  if (o.target == "wgsl") {  // text needs no device
+    target = gpu::make_text_target(gpu::wgsl());
+  } else {
+    LUMEN_TRY(made, make_target(o.target, 1));
+    target = std::move(made);
+  }
   passes::Options p;
   p.integer_dots = !o.exact;
   p.activation = [&lib](int group) { return engine::activation_format(lib, group); };

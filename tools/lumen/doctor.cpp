@@ -1,6 +1,4 @@
 // lumen doctor: what this machine has, what it can do, and what is missing with the way to get it.
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <filesystem>
 
@@ -25,28 +23,19 @@ struct Report {
   std::vector<measure::Bandwidth> bandwidth;
   measure::MemoryInfo memory;
   std::vector<measure::Cache> caches;
-  std::string webgpu;                 // where the library is; empty: nowhere
   std::vector<std::string> drivers;   // Vulkan drivers
   std::vector<std::string> missing;
 };
 
-bool opens(const char* library) {
-  void* handle = dlopen(library, RTLD_LAZY | RTLD_LOCAL);
-  if (handle) dlclose(handle);
-  return handle != nullptr;
-}
-
 void look_for_webgpu(Report& r) {
-  for (const char* name : {"libwgpu_native.so", "libwebgpu_dawn.so"})
-    if (r.webgpu.empty() && opens(name)) r.webgpu = name;
   std::error_code ec;
   for (const char* dir : {"/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"})
     for (const auto& e : std::filesystem::directory_iterator(dir, ec)) r.drivers.push_back(e.path().stem().string());
   std::sort(r.drivers.begin(), r.drivers.end());
-  if (r.webgpu.empty())
-    r.missing.push_back("WebGPU: no libwgpu_native.so; the Python wheel has one: pip download --no-deps wgpu, unzip it, and put its resources folder into LD_LIBRARY_PATH");
-  if (!opens("libvulkan.so.1")) r.missing.push_back("Vulkan, below WebGPU: apt-get install libvulkan1");
-  if (r.drivers.empty()) r.missing.push_back("a Vulkan driver: the graphics card's own, or for the CPU (lavapipe) apt-get install mesa-vulkan-drivers");
+  auto device = make_target("wgsl", 1);
+  r.targets.push_back({"wgsl", device ? "runs" : device.error().message});
+  if (!device) r.missing.push_back(device.error().message);
+  if (r.drivers.empty()) r.missing.push_back("a Vulkan driver, for wgsl: the graphics card's own, or for the CPU (lavapipe) apt-get install libvulkan1 mesa-vulkan-drivers");
 }
 
 Result<Report> examine(const Options& o) {
@@ -86,7 +75,7 @@ void print_json(const Report& r, const sema::Library& lib) {
   w.key("read_bandwidth").begin_array();
   for (const measure::Bandwidth& b : r.bandwidth)
     w.begin_object().field("threads", b.threads).field("huge_pages", b.huge_pages).field("got_huge_pages", b.got_huge).field("bytes_per_second", b.bytes_per_second).end_object();
-  w.end_array().field("webgpu_library", r.webgpu).key("vulkan_drivers").begin_array();
+  w.end_array().key("vulkan_drivers").begin_array();
   for (const std::string& d : r.drivers) w.value(d);
   w.end_array().field("model_store", hub::store_directory()).key("models").begin_array();
   for (const hub::StoredModel& m : hub::list_models()) w.value(m.name);
@@ -115,7 +104,7 @@ void print_text(const Report& r, const sema::Library& lib) {
   for (const measure::Bandwidth& b : r.bandwidth)
     std::printf("  read by %2d %s, %s pages: %.1f GB/s%s\n", b.threads, b.threads == 1 ? "thread " : "threads", b.huge_pages ? "2 MB" : "4 kB", b.bytes_per_second / 1e9,
                 b.huge_pages && !b.got_huge ? " (the kernel gave small pages)" : "");
-  std::printf("WebGPU         %s; Vulkan drivers: %s\n", r.webgpu.empty() ? "no library" : r.webgpu.c_str(), joined(r.drivers).c_str());
+  std::printf("Vulkan drivers %s\n", joined(r.drivers).c_str());
   std::printf("formats        %s\n", joined(lib.format_names()).c_str());
   std::printf("architectures  %s\n", joined(lib.model_names()).c_str());
   std::printf("models         in %s\n", hub::store_directory().c_str());
