@@ -98,7 +98,8 @@ std::optional<ApiError> Api::allowed(const HttpRequest& h) const {
   std::string host = host_name(h.host);
   if (loopback_ && host != "localhost" && host != "127.0.0.1" && host != "::1")
     return ApiError{.status = 403, .message = "the Host header names '" + h.host.substr(0, 100) + "': this server listens on loopback and answers to localhost, 127.0.0.1 and [::1] only", .code = "host_not_allowed"};
-  if (!h.origin.empty() && lower(h.origin) != "http://" + lower(h.host))
+  std::string origin = lower(h.origin), own = "://" + lower(h.host);  // https: a proxy before this server may speak it
+  if (!origin.empty() && origin != "http" + own && origin != "https" + own)
     return ApiError{.status = 403, .message = "requests from pages of another origin ('" + h.origin.substr(0, 100) + "') are refused", .code = "origin_not_allowed"};
   if (h.path == "/health" || options_.api_key.empty()) return std::nullopt;
   constexpr std::string_view kBearer = "bearer ";

@@ -333,7 +333,8 @@ asio::awaitable<bool> Connection::answer(HttpRequest request) {
     if (!ec && begun_ && !gone_ && exchange_->empty()) {
       std::string alive = exchange_->alive();
       if (alive.empty()) continue;
-      bool sent = co_await send_text(chunked_ ? chunk_of(alive) : alive);
+      if (chunked_) alive = chunk_of(alive);  // not inside the co_await: g++ 12 destroys a conditional's temporaries there twice
+      bool sent = co_await send_text(alive);
       if (!sent) gone_ = true;
     }
   }

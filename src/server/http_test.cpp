@@ -16,7 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Answers "w0 w1 w2 …" on a thread of its own. A prompt that begins with F fails, with E never ends, with S neither, and slowly.
+// Answers "w0 w1 w2 …" on a thread of its own. A prompt that begins with F fails, with E never ends, with S neither, and slowly, with Q never says
+// anything.
 class FakeBackend : public Backend {
  public:
   FakeBackend() : thread_([this] { loop(); }) {}
@@ -78,6 +79,8 @@ class FakeBackend : public Backend {
     int most = l.request.max_tokens < 0 ? 3 : static_cast<int>(l.request.max_tokens);
     if (l.cancelled) {
       c.finish = engine::Finish::Cancelled;
+    } else if (l.request.prompt[0] == 'Q') {
+      return false;
     } else if (l.request.prompt[0] == 'F' && l.made == 1) {
       c.finish = engine::Finish::Failed;
       c.error = "the device is lost";
@@ -103,7 +106,7 @@ class FakeBackend : public Backend {
         Live l = live_[id];
         lock.unlock();
         bool over = step(l);
-        if (l.request.prompt[0] == 'S') std::this_thread::sleep_for(1ms);
+        if (l.request.prompt[0] == 'S' || l.request.prompt[0] == 'Q') std::this_thread::sleep_for(1ms);
         lock.lock();
         if (over) live_.erase(id);
         else live_[id].made = l.made;
@@ -412,6 +415,22 @@ TEST_F(HttpTest, ReadersThatDoNotRead) {
   for (int i = 0; i < 400 && backend_.live() == 0; ++i) std::this_thread::sleep_for(5ms);
   EXPECT_EQ(backend_.live(), 1u);
   EXPECT_TRUE(backend_.eventually_idle());
+}
+
+TEST_F(HttpTest, SilentStreamsSayThatTheyLive) {
+  HttpLimits limits;
+  limits.alive_time = 20ms;
+  start({}, limits);
+  Client c(port_);
+  c.send_all(post(kText, R"({"prompt":"Q","stream":true})"));
+  const std::string alive = "11\r\n: still working\n\n\r\n";
+  EXPECT_NE(c.read_until(alive + alive).find(alive + alive), std::string::npos);
+  EXPECT_FALSE(c.closed());
+  c.leave();
+  EXPECT_TRUE(backend_.eventually_idle());
+  Client whole(port_);  // an answer in one piece has nothing to say meanwhile
+  whole.send_all(post(kText, R"({"prompt":"Q"})"));
+  EXPECT_EQ(whole.read_until("", 200), "");
 }
 
 TEST_F(HttpTest, Keys) {
