@@ -27,7 +27,9 @@ void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp) {
   a.positional("MODEL", c.model, "a path, or the name of a fetched model", required);
   std::vector<std::string> targets = {"native", "avx2", "avx512", "avx512vnni", "wgsl"};
   if (interp) targets.insert(targets.end(), {"interp", "interp-passes"});
-  a.choice("--target", c.target, targets, interp ? "the code to make and run; interp: the interpreter, very slow; interp-passes: the same after the compiler's passes" : "the code to make and run");
+  a.choice("--target", c.target, targets,
+           interp ? "the code to make and run; interp: the interpreter, very slow; interp-passes: the same after the compiler's passes"
+                  : "the code to make and run");
   a.integer("--ctx", c.context, 1, 1 << 24, "tokens the context holds (default: the model's own, at most 4096)");
   a.integer("-t,--threads", c.threads, 1, 1024, "threads (default: all the process may use)");
 }
@@ -83,7 +85,8 @@ Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t seq
     static_cast<runtime::OpenModel&>(out) = std::move(file);
     LUMEN_TRY(host, make_target("avx2", 1));  // holds memory, runs nothing
     int threads = c.threads > 0 ? static_cast<int>(c.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    LUMEN_TRY(interp, runtime::InterpModel::load(library, out.checkpoint, host, {threads, c.exact, c.target == "interp-passes", c.context}));
+    LUMEN_TRY(interp,
+              runtime::InterpModel::load(library, out.checkpoint, host, {threads, c.exact, c.target == "interp-passes", c.context}));
     out.interp = std::move(interp);
     return out;
   }
@@ -132,7 +135,9 @@ Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& 
   }
   if (ids.empty()) return Error{"the prompt is empty: expected at least one token", true};
   if (static_cast<int64_t>(ids.size()) > m.context())
-    return Error{"the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.context()) + " (--ctx sets it)", true};
+    return Error{
+        "the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.context()) + " (--ctx sets it)",
+        true};
   return ids;
 }
 

@@ -50,19 +50,25 @@ Result<Bindings> parse_bindings(const std::string& text) {
   Bindings out;
   for (size_t at = 0; at < text.size();) {
     size_t end = at;
-    for (int depth = 0; end < text.size() && (text[end] != ',' || depth > 0); ++end) depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
+    for (int depth = 0; end < text.size() && (text[end] != ',' || depth > 0); ++end)
+      depth += text[end] == '<' ? 1 : text[end] == '>' ? -1 : 0;
     std::string item = text.substr(at, end - at);
     at = end + 1;
     size_t equals = item.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == item.size()) return Error{"--bind: expected NAME=VALUE, found '" + item + "'", true};
+    if (equals == std::string::npos || equals == 0 || equals + 1 == item.size())
+      return Error{"--bind: expected NAME=VALUE, found '" + item + "'", true};
     std::string name = item.substr(0, equals), value = item.substr(equals + 1);
     const char *first = value.data(), *last = first + value.size();
     int64_t whole = 0;
     double real = 0;
-    if (auto [p, ec] = std::from_chars(first, last, whole); ec == std::errc() && p == last) out[name] = whole;
-    else if (auto [q, ec2] = std::from_chars(first, last, real); ec2 == std::errc() && q == last) out[name] = real;
-    else if (value == "true" || value == "false") out[name] = value == "true";
-    else out[name] = value;
+    if (auto [p, ec] = std::from_chars(first, last, whole); ec == std::errc() && p == last)
+      out[name] = whole;
+    else if (auto [q, ec2] = std::from_chars(first, last, real); ec2 == std::errc() && q == last)
+      out[name] = real;
+    else if (value == "true" || value == "false")
+      out[name] = value == "true";
+    else
+      out[name] = value;
   }
   return out;
 }
@@ -96,8 +102,11 @@ std::string describe_format(const sema::Library& lib, const ast::FormatDecl& d) 
   if (!f) return "format " + d.name + ": " + f.error().message + "\n";
   if (!*f) return "format " + d.name + ": a plain scalar\n";
   std::string out = "format " + d.name + ": ";
-  if ((*f)->row_planes) out += "planes in each row\n";
-  else out += std::to_string((*f)->block) + " elements in " + std::to_string((*f)->block_bytes) + " bytes, " + fixed(8.0 * (*f)->block_bytes / (*f)->block, 3) + " bits each\n";
+  if ((*f)->row_planes)
+    out += "planes in each row\n";
+  else
+    out += std::to_string((*f)->block) + " elements in " + std::to_string((*f)->block_bytes) + " bytes, " +
+           fixed(8.0 * (*f)->block_bytes / (*f)->block, 3) + " bits each\n";
   return out + "  " + formats::describe(**f) + "\n";
 }
 
@@ -109,23 +118,27 @@ std::string types_of(const sema::Library& lib, const ast::File& file, const Opti
     if (!o.fn.empty() && d.name != o.fn) continue;
     auto f = sema::elaborate_function(lib, d.name, bind);
     out += signature(d) + "\n";
-    if (f) out += "  " + elaborated(*f) + "\n";
-    else if (!f.error().usage || !o.fn.empty()) out += "  " + f.error().message + (f.error().message.back() == '\n' ? "" : "\n");
+    if (f)
+      out += "  " + elaborated(*f) + "\n";
+    else if (!f.error().usage || !o.fn.empty())
+      out += "  " + f.error().message + (f.error().message.back() == '\n' ? "" : "\n");
   }
   for (const ast::Stmt& d : file.lets) {  // expressions, substituted where they are used: their types are their arguments'
     std::string params;
     for (const std::string& p : d.params) params += (params.empty() ? "" : ", ") + p;
     out += "let " + d.name + "(" + params + ")\n";
   }
-  for (const ast::TableDecl& d : file.tables) out += "table " + d.name + ": " + std::to_string(d.values.size()) + " values" + (d.type.empty() ? "" : " of " + d.type) + "\n";
+  for (const ast::TableDecl& d : file.tables)
+    out += "table " + d.name + ": " + std::to_string(d.values.size()) + " values" + (d.type.empty() ? "" : " of " + d.type) + "\n";
   for (const ast::ModelDecl& d : file.models) {
-    out += "model " + d.name + ": " + std::to_string(d.config.size()) + " configuration values, " + std::to_string(d.weights.size()) + " weights, " +
-           std::to_string(d.state.size()) + " states\n";
+    out += "model " + d.name + ": " + std::to_string(d.config.size()) + " configuration values, " + std::to_string(d.weights.size()) +
+           " weights, " + std::to_string(d.state.size()) + " states\n";
   }
   return out;
 }
 
-Result<ir::Function> function_of(const Arguments& a, const sema::Library& lib, const ast::File& file, const Options& o, const Bindings& bind) {
+Result<ir::Function> function_of(const Arguments& a, const sema::Library& lib, const ast::File& file, const Options& o,
+                                 const Bindings& bind) {
   std::string names;
   for (const ast::FnDecl& d : file.functions) names += (names.empty() ? "" : ", ") + d.name;
   if (!o.from.empty()) {
@@ -141,7 +154,8 @@ Result<ir::Function> function_of(const Arguments& a, const sema::Library& lib, c
   }
   std::string fn = o.fn;
   if (fn.empty()) {
-    if (file.functions.empty() && !file.models.empty()) return Error{o.file + ": a model becomes IR only with a file to take sizes from: --from MODEL", true};
+    if (file.functions.empty() && !file.models.empty())
+      return Error{o.file + ": a model becomes IR only with a file to take sizes from: --from MODEL", true};
     std::string stem = std::filesystem::path(o.file).stem().string();  // linear.lum: linear
     for (const ast::FnDecl& d : file.functions)
       if (d.name == stem || file.functions.size() == 1) fn = d.name;
@@ -165,7 +179,8 @@ Result<std::string> ir_text(const sema::Library& lib, ir::Function f, const Opti
 
 // plan, loops, asm: the passes, then kernels for the target.
 Result<std::string> kernels_text(const sema::Library& lib, ir::Function f, const Options& o) {
-  if (o.target == "interp") return Error{"--target interp: the interpreter has no " + o.emit + "; expected native, avx2, avx512, avx512vnni or wgsl", true};
+  if (o.target == "interp")
+    return Error{"--target interp: the interpreter has no " + o.emit + "; expected native, avx2, avx512, avx512vnni or wgsl", true};
   std::shared_ptr<Target> target;
   if (o.target == "wgsl") {  // text needs no device
     target = gpu::make_text_target(gpu::wgsl());
