@@ -62,7 +62,7 @@ class FakeBackend : public Backend {
     return live_.size();
   }
   bool eventually_idle() {
-    for (int i = 0; i < 400 && live() > 0; ++i) std::this_thread::sleep_for(5ms);
+    for (int i = 0; i < 3000 && live() > 0; ++i) std::this_thread::sleep_for(5ms);
     return live() == 0;
   }
 
