@@ -25,20 +25,25 @@ uint32_t file_type_of(uint32_t type_id) {
   return it == table.end() ? type_id : it->second;
 }
 
-int64_t bytes_per_row(const ir::Type& element, int64_t k) { return element.format ? ir::row_bytes(*element.format, k) : k * size_of(element.scalar); }
+int64_t bytes_per_row(const ir::Type& element, int64_t k) {
+  return element.format ? ir::row_bytes(*element.format, k) : k * size_of(element.scalar);
+}
 int block_of(const ir::Type& element) { return element.format ? element.format->block : 1; }
 std::string name_of(const ir::Type& t) { return t.format ? t.format->name : std::string(name(t.scalar)); }
 
 // The format asked for as an element type, checked to be writable.
 Result<ir::Type> target_element(const sema::Library& lib, const std::string& name) {
   if (auto scalar = dtype_named(name)) {
-    if (!is_float(*scalar) || *scalar == DType::F64) return Error{"--format: expected a format or f32, f16, bf16, found '" + name + "'", true};
+    if (!is_float(*scalar) || *scalar == DType::F64)
+      return Error{"--format: expected a format or f32, f16, bf16, found '" + name + "'", true};
     return ir::Type{*scalar, nullptr, {}};
   }
   auto format = lib.format(name);
   if (!format) return Error{"--format: " + format.error().message, format.error().usage};
-  if ((*format)->row_planes) return Error{"--format: " + name + " keeps its fields in planes; a GGUF tensor needs a format of blocks", true};
-  if (std::string why = formats::why_not_encodable(**format); !why.empty()) return Error{"--format: " + name + " cannot be written: " + why, true};
+  if ((*format)->row_planes)
+    return Error{"--format: " + name + " keeps its fields in planes; a GGUF tensor needs a format of blocks", true};
+  if (std::string why = formats::why_not_encodable(**format); !why.empty())
+    return Error{"--format: " + name + " cannot be written: " + why, true};
   return ir::Type{DType::F32, *format, {}};
 }
 
@@ -100,7 +105,8 @@ class Recoder {
           uint8_t* to = out.data() + i * bytes_out;
           readers_[worker].decode(data.data + (at + i) * bytes_in, k, row);
           for (int64_t j = 0; j < k; ++j)
-            if (!std::isfinite(row[j]) && wrong[worker].empty()) wrong[worker] = "row " + std::to_string(at + i) + " holds a value that is not finite";
+            if (!std::isfinite(row[j]) && wrong[worker].empty())
+              wrong[worker] = "row " + std::to_string(at + i) + " holds a value that is not finite";
           if (!wrong[worker].empty()) return;
           if (!to_.format) {
             store(to_, row, k, to);

@@ -25,7 +25,7 @@ struct QuantizedTensor {
   std::string name, from, to;  // to: empty where it stays
   std::string why;             // it stays
   uint64_t bytes_before = 0, bytes_after = 0;
-  double rms_error = 0;        // relative to the weights' own root mean square
+  double rms_error = 0;  // relative to the weights' own root mean square
 };
 struct QuantizeReport {
   std::vector<QuantizedTensor> tensors;

@@ -23,8 +23,10 @@ std::string bare(std::string_view text) {
   std::string out;
   bool comment = false;
   for (char c : text) {
-    if (c == '\n') comment = false;
-    else if (c == '#') comment = true;
+    if (c == '\n')
+      comment = false;
+    else if (c == '#')
+      comment = true;
     if (!comment && c != ' ' && c != '\t' && c != '\n' && c != '\r') out += c;
   }
   return out;
@@ -36,13 +38,17 @@ Result<std::optional<ir::Type>> private_element(const sema::Library& lib, const 
   LUMEN_TRY(text, file.get_string(private_name_key(id)));
   std::string name(text), kind = file.path() + ": tensors of type " + std::to_string(id) + " are in the format " + quoted(name);
   if (!lib.format_decl(name))
-    return Error{kind + ", which no .lum file at hand declares; --lum DIR adds your own, --trust-embedded-formats takes the declaration in the file"};
+    return Error{
+        kind +
+        ", which no .lum file at hand declares; --lum DIR adds your own, --trust-embedded-formats takes the declaration in the file"};
   LUMEN_TRY(format, lib.format(name));
   if (!format || format->row_planes) return Error{kind + ", expected a format of blocks"};
   if (file.find(private_source_key(id))) {
     LUMEN_TRY(source, file.get_string(private_source_key(id)));
     if (bare(source) != bare(format->source))
-      return Error{kind + ", written with another declaration of that name than the one at hand; --trust-embedded-formats takes the declaration in the file"};
+      return Error{kind +
+                   ", written with another declaration of that name than the one at hand; --trust-embedded-formats takes the declaration "
+                   "in the file"};
   }
   return std::optional<ir::Type>(ir::Type{DType::F32, format, {}});
 }
@@ -92,7 +98,8 @@ Status add_embedded_formats(sema::Library& lib, const std::string& path) {
     syntax::Parsed parsed = syntax::parse(source);
     if (!parsed.errors.empty()) return Error{render(parsed.errors)};
     const ast::File& f = parsed.file;
-    if (f.formats.size() != 1 || f.formats[0].name != name || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() || !f.models.empty())
+    if (f.formats.size() != 1 || f.formats[0].name != name || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() ||
+        !f.models.empty())
       return Error{path + ": " + private_source_key(t.type_id) + ": expected one declaration, of the format " + quoted(name)};
     if (auto errors = lib.add(source); !errors.empty()) return Error{render(errors)};
   }
@@ -127,7 +134,8 @@ std::optional<sema::StaticValue> GgufSource::config(const std::string& key) cons
     return i ? std::optional<sema::StaticValue>(*i) : std::nullopt;
   }
   MetaValue::Scalar s = v->scalar();
-  if (auto* u = std::get_if<uint64_t>(&s)) return *u <= INT64_MAX ? std::optional<sema::StaticValue>(static_cast<int64_t>(*u)) : std::nullopt;
+  if (auto* u = std::get_if<uint64_t>(&s))
+    return *u <= INT64_MAX ? std::optional<sema::StaticValue>(static_cast<int64_t>(*u)) : std::nullopt;
   if (auto* i = std::get_if<int64_t>(&s)) return *i;
   if (auto* d = std::get_if<double>(&s)) return *d;
   if (auto* b = std::get_if<bool>(&s)) return *b;

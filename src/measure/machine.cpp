@@ -65,12 +65,15 @@ Result<Bandwidth> read_bandwidth(int threads, bool huge, int64_t bytes, int runs
   uint8_t* data = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge);
   ThreadTeam team(threads);
   int64_t pieces = bytes / kHuge;
-  team.run(pieces, 1, [&](int, int64_t begin, int64_t end) { std::memset(data + begin * kHuge, 1, static_cast<size_t>((end - begin) * kHuge)); });
+  team.run(pieces, 1,
+           [&](int, int64_t begin, int64_t end) { std::memset(data + begin * kHuge, 1, static_cast<size_t>((end - begin) * kHuge)); });
   Bandwidth out{threads, huge, huge && huge_bytes(data) >= bytes / 2, 0};
   std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8);
   for (int r = 0; r < runs; ++r) {
     double start = now();
-    team.run(pieces, 1, [&](int w, int64_t begin, int64_t end) { sums[static_cast<size_t>(w) * 8] += sum(data + begin * kHuge, (end - begin) * kHuge); });
+    team.run(pieces, 1, [&](int w, int64_t begin, int64_t end) {
+      sums[static_cast<size_t>(w) * 8] += sum(data + begin * kHuge, (end - begin) * kHuge);
+    });
     out.bytes_per_second = std::max(out.bytes_per_second, static_cast<double>(pieces * kHuge) / (now() - start));
   }
   munmap(memory, mapped);

@@ -10,8 +10,8 @@ namespace lumen::measure {
 
 struct Bandwidth {
   int threads = 1;
-  bool huge_pages = false;    // 2 MB pages were asked for
-  bool got_huge = false;      // and the kernel gave them for at least half of the memory
+  bool huge_pages = false;      // 2 MB pages were asked for
+  bool got_huge = false;        // and the kernel gave them for at least half of the memory
   double bytes_per_second = 0;  // best of the runs: others only take away
 };
 // Streaming read of `bytes` shared by `threads`, `runs` times after one that touches everything.

@@ -68,7 +68,8 @@ Status InterpModel::check(const engine::Batch& b) const {
   if (b.tokens.empty() || b.pages.size() != 1) return Error{"the interpreter takes steps of one sequence", true};
   for (int32_t t : b.tokens)
     if (t < 0 || t >= vocab_) return Error{"token " + std::to_string(t) + " is outside the vocabulary of " + std::to_string(vocab_), true};
-  if (b.pos.back() >= context_) return Error{"position " + std::to_string(b.pos.back()) + " is outside the context of " + std::to_string(context_) + " tokens", true};
+  if (b.pos.back() >= context_)
+    return Error{"position " + std::to_string(b.pos.back()) + " is outside the context of " + std::to_string(context_) + " tokens", true};
   return ok_status();
 }
 
@@ -90,12 +91,17 @@ Result<std::vector<ir::Tensor>> InterpModel::run(const ir::Function& f, const en
   put("table", b.pages[0], {ir::Dim(1), count(b.pages[0])});
   ir::Bindings bind;
   bind.threads = options_.threads;
-  bind.symbols = {{"T", static_cast<int64_t>(b.tokens.size())}, {"R", static_cast<int64_t>(b.rows.size())}, {"S", 1},
-                  {"B", static_cast<int64_t>(b.pages[0].size())}, {"P", pages_}};
+  bind.symbols = {{"T", static_cast<int64_t>(b.tokens.size())},
+                  {"R", static_cast<int64_t>(b.rows.size())},
+                  {"S", 1},
+                  {"B", static_cast<int64_t>(b.pages[0].size())},
+                  {"P", pages_}};
   for (const ir::Value& v : f.values) {
     if (v.kind != ir::ValueKind::Param) continue;
-    if (auto i = inputs.find(v.name); i != inputs.end()) bind.params[v.name] = &i->second;
-    else if (auto t = tensors_.find(v.name); t != tensors_.end()) bind.params[v.name] = &t->second;
+    if (auto i = inputs.find(v.name); i != inputs.end())
+      bind.params[v.name] = &i->second;
+    else if (auto t = tensors_.find(v.name); t != tensors_.end())
+      bind.params[v.name] = &t->second;
   }
   return interpreter_.run(f, bind);
 }
@@ -109,7 +115,8 @@ Result<const float*> InterpModel::step(const engine::Batch& b) {
 
 Result<std::vector<float>> InterpModel::hidden(const engine::Batch& b, int layer) {
   LUMEN_CHECK(check(b));
-  if (layer < 0 || layer > layers()) return Error{"--layer: expected 0 to " + std::to_string(layers()) + ", found " + std::to_string(layer), true};
+  if (layer < 0 || layer > layers())
+    return Error{"--layer: expected 0 to " + std::to_string(layers()) + ", found " + std::to_string(layer), true};
   ir::Function f = instance_.forward;
   int value = instance_.residuals[static_cast<size_t>(layer)];
   f.values.resize(static_cast<size_t>(value) + 1);

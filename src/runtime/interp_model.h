@@ -15,9 +15,9 @@ class InterpModel {
  public:
   struct Options {
     int threads = 1;
-    bool exact = false;     // states in f32
-    bool passes = false;    // run the IR after the passes, quantised activations included: what kernels must equal
-    int64_t context = 0;    // 0: the model's own, at most 4096
+    bool exact = false;   // states in f32
+    bool passes = false;  // run the IR after the passes, quantised activations included: what kernels must equal
+    int64_t context = 0;  // 0: the model's own, at most 4096
   };
   // `host` only holds memory; nothing is launched on it.
   static Result<std::unique_ptr<InterpModel>> load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,
@@ -42,7 +42,7 @@ class InterpModel {
   std::shared_ptr<Target> host_;
   Options options_;
   sema::ModelInstance instance_;
-  ir::Function forward_;                      // instance_.forward, after the passes where they are wanted
+  ir::Function forward_;  // instance_.forward, after the passes where they are wanted
   std::unique_ptr<engine::WeightStore> store_;
   std::map<std::string, ir::Tensor> tensors_;  // weights and states, by param
   ir::Interpreter interpreter_;

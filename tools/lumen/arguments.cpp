@@ -28,7 +28,8 @@ void parse_into(T& into, T lo, T hi, const std::string& flags, const std::string
   bool nan = false;
   if constexpr (std::is_floating_point_v<T>) nan = std::isnan(v);
   if (!whole || nan || v < lo || v > hi)
-    throw CLI::ValidationError(shown(flags), "expected " + kind + " from " + plain(static_cast<double>(lo)) + " to " + plain(static_cast<double>(hi)) + ", found '" + given + "'");
+    throw CLI::ValidationError(shown(flags), "expected " + kind + " from " + plain(static_cast<double>(lo)) + " to " +
+                                                 plain(static_cast<double>(hi)) + ", found '" + given + "'");
   into = v;
 }
 
@@ -40,7 +41,9 @@ void Arguments::positional(const std::string& name, std::string& into, const std
   if (required) o->required();
 }
 
-void Arguments::text(const std::string& flags, std::string& into, const std::string& help) { app_.add_option(flags, into, help)->type_name("TEXT"); }
+void Arguments::text(const std::string& flags, std::string& into, const std::string& help) {
+  app_.add_option(flags, into, help)->type_name("TEXT");
+}
 
 void Arguments::choice(const std::string& flags, std::string& into, const std::vector<std::string>& allowed, const std::string& help) {
   std::string list;

@@ -1,10 +1,11 @@
 // lumen bench: prefill and decode speed, as a table or as JSON; --profile: where the time goes, by kernel.
+#include "measure/bench.h"
+
 #include <algorithm>
 
 #include "command.h"
 #include "common.h"
 #include "json_writer.h"
-#include "measure/bench.h"
 
 namespace lumen::tool {
 namespace {
@@ -17,7 +18,12 @@ struct Options {
 
 void write_series(JsonWriter& w, const char* name, const measure::Series& s) {
   if (s.samples.empty()) return;
-  w.key(name).begin_object().field("tokens", s.tokens).field("tokens_per_second", s.median()).field("lowest", s.lowest()).field("highest", s.highest());
+  w.key(name)
+      .begin_object()
+      .field("tokens", s.tokens)
+      .field("tokens_per_second", s.median())
+      .field("lowest", s.lowest())
+      .field("highest", s.highest());
   w.field("cpu_share", s.cpu_share()).key("samples").begin_array();
   for (const measure::Sample& x : s.samples) w.value(x.tokens_per_second);
   w.end_array();
@@ -31,8 +37,8 @@ void write_series(JsonWriter& w, const char* name, const measure::Series& s) {
 
 void print_series(const char* name, const measure::Series& s) {
   if (s.samples.empty()) return;
-  std::printf("%-8s %6lld tokens  %10.2f tokens/s   (%.2f to %.2f, %zu runs, %.0f%% of the CPU)\n", name, static_cast<long long>(s.tokens), s.median(), s.lowest(),
-              s.highest(), s.samples.size(), 100 * s.cpu_share());
+  std::printf("%-8s %6lld tokens  %10.2f tokens/s   (%.2f to %.2f, %zu runs, %.0f%% of the CPU)\n", name, static_cast<long long>(s.tokens),
+              s.median(), s.lowest(), s.highest(), s.samples.size(), 100 * s.cpu_share());
 }
 
 void print_profile(const char* name, const measure::Series& s) {
@@ -54,16 +60,24 @@ Status bench(const Arguments& a, const Options& given) {
   std::string arch(m.checkpoint->get_string("general.architecture") ? *m.checkpoint->get_string("general.architecture") : "");
   if (o.json) {
     JsonWriter w;
-    w.begin_object().field("model", m.name).field("path", m.path).field("architecture", arch).field("file_bytes", m.checkpoint->file_size());
+    w.begin_object()
+        .field("model", m.name)
+        .field("path", m.path)
+        .field("architecture", arch)
+        .field("file_bytes", m.checkpoint->file_size());
     w.field("packed_bytes", m.model->packed_bytes()).field("state_bytes", m.model->state_bytes()).field("context", m.model->context());
-    w.field("target", machine.name).field("threads", machine.threads).field("cpu", measure::cpu_name()).field("load_seconds", r.load_seconds);
+    w.field("target", machine.name)
+        .field("threads", machine.threads)
+        .field("cpu", measure::cpu_name())
+        .field("load_seconds", r.load_seconds);
     write_series(w, "prefill", r.prefill);
     write_series(w, "decode", r.decode);
     w.end_object();
     return print_out(w.take() + "\n");
   }
-  std::printf("%s (%s, %s), %s with %d threads on %s, first steps %.2f s\n", m.name.c_str(), arch.c_str(), size_text(m.checkpoint->file_size()).c_str(),
-              machine.name.c_str(), machine.threads, measure::cpu_name().c_str(), r.load_seconds);
+  std::printf("%s (%s, %s), %s with %d threads on %s, first steps %.2f s\n", m.name.c_str(), arch.c_str(),
+              size_text(m.checkpoint->file_size()).c_str(), machine.name.c_str(), machine.threads, measure::cpu_name().c_str(),
+              r.load_seconds);
   print_series("prefill", r.prefill);
   print_series("decode", r.decode);
   print_profile("prefill", r.prefill);

@@ -25,7 +25,10 @@ const char* kHelp =
 
 // $XDG_STATE_HOME/lumen/history, else ~/.local/state/lumen/history; empty where it cannot be.
 std::string history_file() {
-  auto env = [](const char* n) { const char* v = std::getenv(n); return std::string(v ? v : ""); };
+  auto env = [](const char* n) {
+    const char* v = std::getenv(n);
+    return std::string(v ? v : "");
+  };
   std::string base = env("XDG_STATE_HOME");
   if (base.empty() && !env("HOME").empty()) base = env("HOME") + "/.local/state";
   if (base.empty()) return "";
@@ -75,8 +78,8 @@ class Lines {
 };
 
 struct Chat {
-  std::string system, text;                                  // text: of a raw chat
-  std::vector<std::pair<std::string, std::string>> turns;    // role, text
+  std::string system, text;                                // text: of a raw chat
+  std::vector<std::pair<std::string, std::string>> turns;  // role, text
 };
 
 bool save(const Chat& chat, const std::string& path) {
@@ -93,10 +96,14 @@ bool obey(const std::string& line, Chat& chat) {
   size_t space = line.find(' ');
   std::string word = line.substr(0, space), rest = space == std::string::npos ? "" : line.substr(line.find_last_of(' ', space) + 1);
   if (word == "/exit" || word == "/quit" || word == "/bye") return false;
-  if (word == "/help") std::fputs(kHelp, stdout);
-  else if (word == "/clear") chat = {chat.system, "", {}};
-  else if (word == "/system") chat = {rest, "", {}};
-  else if (word == "/save" && rest.empty()) std::fprintf(stderr, "/save: expected a file name\n");
+  if (word == "/help")
+    std::fputs(kHelp, stdout);
+  else if (word == "/clear")
+    chat = {chat.system, "", {}};
+  else if (word == "/system")
+    chat = {rest, "", {}};
+  else if (word == "/save" && rest.empty())
+    std::fprintf(stderr, "/save: expected a file name\n");
   else if (word == "/save") {
     if (!save(chat, rest)) std::fprintf(stderr, "/save: cannot write %s\n", rest.c_str());
   } else {
@@ -118,8 +125,10 @@ Status answer(runtime::OpenModel& model, Speaker& speaker, bool raw, const std::
   if (!ids) return ids.error();
   auto said = speaker.speak(*ids);
   if (!said) return said.error();
-  if (raw) next.text += said->text;
-  else next.turns.push_back({"assistant", said->text});
+  if (raw)
+    next.text += said->text;
+  else
+    next.turns.push_back({"assistant", said->text});
   chat = std::move(next);
   return ok_status();
 }
@@ -138,7 +147,8 @@ Status chat_session(runtime::OpenModel& model, Speaker& speaker, const ChatOptio
     }
     // What goes wrong with one line (a conversation longer than the context, say) leaves the chat as it was.
     if (Status s = answer(model, speaker, options.raw, line, chat); !s)
-      std::fprintf(stderr, "lumen: %s%s\n", s.error().message.c_str(), chat.turns.empty() && chat.text.empty() ? "" : "; /clear forgets the conversation");
+      std::fprintf(stderr, "lumen: %s%s\n", s.error().message.c_str(),
+                   chat.turns.empty() && chat.text.empty() ? "" : "; /clear forgets the conversation");
   }
   std::putchar('\n');
   return ok_status();

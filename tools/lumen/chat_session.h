@@ -10,7 +10,7 @@ namespace lumen::tool {
 class Speaker;
 
 struct ChatOptions {
-  bool raw = false;    // no template: the model continues everything written so far
+  bool raw = false;  // no template: the model continues everything written so far
   std::string system;
 };
 Status chat_session(runtime::OpenModel& model, Speaker& speaker, const ChatOptions& options);

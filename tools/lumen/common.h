@@ -20,7 +20,9 @@ Result<std::shared_ptr<Target>> make_target(const std::string& name, int64_t thr
 struct Opened : runtime::OpenModel {
   std::unique_ptr<runtime::InterpModel> interp;  // else OpenModel::model is set
   Result<const float*> step(const engine::Batch& b) { return interp ? interp->step(b) : model->step(b); }
-  Result<std::vector<float>> hidden(const engine::Batch& b, int layer) { return interp ? interp->hidden(b, layer) : model->hidden(b, layer); }
+  Result<std::vector<float>> hidden(const engine::Batch& b, int layer) {
+    return interp ? interp->hidden(b, layer) : model->hidden(b, layer);
+  }
   int64_t vocab() const { return interp ? interp->vocab() : model->vocab(); }
   int64_t context() const { return interp ? interp->context() : model->context(); }
   int64_t max_batch() const { return interp ? interp->max_batch() : model->max_batch(); }
@@ -51,10 +53,10 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text);
 // Progress on stderr, rewritten in place and gone when done; nothing where stderr is no terminal.
 std::function<void(int64_t done, int64_t total)> progress_bar(const std::string& doing);
 
-Status print_out(std::string_view text);       // to stdout
-std::string visible(std::string_view text);    // control characters escaped, for a terminal
-std::string size_text(uint64_t bytes);         // "98.4 MB"
-std::string fixed(double v, int digits);       // "12.30"
+Status print_out(std::string_view text);     // to stdout
+std::string visible(std::string_view text);  // control characters escaped, for a terminal
+std::string size_text(uint64_t bytes);       // "98.4 MB"
+std::string fixed(double v, int digits);     // "12.30"
 
 // A batch of one sequence: ids[begin, end) at their positions, pages in order.
 engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end);

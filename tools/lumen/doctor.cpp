@@ -23,7 +23,7 @@ struct Report {
   std::vector<measure::Bandwidth> bandwidth;
   measure::MemoryInfo memory;
   std::vector<measure::Cache> caches;
-  std::vector<std::string> drivers;   // Vulkan drivers
+  std::vector<std::string> drivers;  // Vulkan drivers
   std::vector<std::string> missing;
 };
 
@@ -35,7 +35,9 @@ void look_for_webgpu(Report& r) {
   auto device = make_target("wgsl", 1);
   r.targets.push_back({"wgsl", device ? "runs" : device.error().message});
   if (!device) r.missing.push_back(device.error().message);
-  if (r.drivers.empty()) r.missing.push_back("a Vulkan driver, for wgsl: the graphics card's own, or for the CPU (lavapipe) apt-get install libvulkan1 mesa-vulkan-drivers");
+  if (r.drivers.empty())
+    r.missing.push_back(
+        "a Vulkan driver, for wgsl: the graphics card's own, or for the CPU (lavapipe) apt-get install libvulkan1 mesa-vulkan-drivers");
 }
 
 Result<Report> examine(const Options& o) {
@@ -57,24 +59,43 @@ Result<Report> examine(const Options& o) {
       }
   }
   if (!r.cpu.avx2) r.missing.push_back("compiled kernels: they need AVX2, FMA and F16C; --target interp runs everywhere, very slowly");
-  if (r.memory.huge_pages == "never") r.missing.push_back("2 MB pages: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, as root");
+  if (r.memory.huge_pages == "never")
+    r.missing.push_back("2 MB pages: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, as root");
   look_for_webgpu(r);
-  if (hub::list_models().empty()) r.missing.push_back("models: " + hub::store_directory() + " holds none; scripts/fetch_model.sh smollm2 fetches the default one");
+  if (hub::list_models().empty())
+    r.missing.push_back("models: " + hub::store_directory() + " holds none; scripts/fetch_model.sh smollm2 fetches the default one");
   return r;
 }
 
 void print_json(const Report& r, const sema::Library& lib) {
   JsonWriter w;
-  w.begin_object().key("cpu").begin_object().field("name", measure::cpu_name()).field("cores", r.cpu.cores).field("avx2", r.cpu.avx2).field("avx512", r.cpu.avx512);
+  w.begin_object()
+      .key("cpu")
+      .begin_object()
+      .field("name", measure::cpu_name())
+      .field("cores", r.cpu.cores)
+      .field("avx2", r.cpu.avx2)
+      .field("avx512", r.cpu.avx512);
   w.field("avx512vnni", r.cpu.vnni).end_object().key("targets").begin_object();
   for (auto& [name, state] : r.targets) w.field(name, state);
   w.end_object().key("caches").begin_array();
   for (const measure::Cache& c : r.caches)
     w.begin_object().field("level", c.level).field("type", c.type).field("bytes", c.bytes).field("shared_by", c.shared_by).end_object();
-  w.end_array().key("memory").begin_object().field("total", r.memory.total).field("available", r.memory.available).field("huge_pages", r.memory.huge_pages).end_object();
+  w.end_array()
+      .key("memory")
+      .begin_object()
+      .field("total", r.memory.total)
+      .field("available", r.memory.available)
+      .field("huge_pages", r.memory.huge_pages)
+      .end_object();
   w.key("read_bandwidth").begin_array();
   for (const measure::Bandwidth& b : r.bandwidth)
-    w.begin_object().field("threads", b.threads).field("huge_pages", b.huge_pages).field("got_huge_pages", b.got_huge).field("bytes_per_second", b.bytes_per_second).end_object();
+    w.begin_object()
+        .field("threads", b.threads)
+        .field("huge_pages", b.huge_pages)
+        .field("got_huge_pages", b.got_huge)
+        .field("bytes_per_second", b.bytes_per_second)
+        .end_object();
   w.end_array().key("vulkan_drivers").begin_array();
   for (const std::string& d : r.drivers) w.value(d);
   w.end_array().field("model_store", hub::store_directory()).key("models").begin_array();
@@ -100,9 +121,11 @@ void print_text(const Report& r, const sema::Library& lib) {
   for (auto& [name, state] : r.targets) std::printf("  %-12s %s\n", name.c_str(), state.c_str());
   for (const measure::Cache& c : r.caches)
     std::printf("  L%d %-9s %s, shared by %d\n", c.level, c.type.c_str(), size_text(static_cast<uint64_t>(c.bytes)).c_str(), c.shared_by);
-  std::printf("memory         %s, %s available; 2 MB pages: %s\n", size_text(r.memory.total).c_str(), size_text(r.memory.available).c_str(), r.memory.huge_pages.c_str());
+  std::printf("memory         %s, %s available; 2 MB pages: %s\n", size_text(r.memory.total).c_str(), size_text(r.memory.available).c_str(),
+              r.memory.huge_pages.c_str());
   for (const measure::Bandwidth& b : r.bandwidth)
-    std::printf("  read by %2d %s, %s pages: %.1f GB/s%s\n", b.threads, b.threads == 1 ? "thread " : "threads", b.huge_pages ? "2 MB" : "4 kB", b.bytes_per_second / 1e9,
+    std::printf("  read by %2d %s, %s pages: %.1f GB/s%s\n", b.threads, b.threads == 1 ? "thread " : "threads",
+                b.huge_pages ? "2 MB" : "4 kB", b.bytes_per_second / 1e9,
                 b.huge_pages && !b.got_huge ? " (the kernel gave small pages)" : "");
   std::printf("Vulkan drivers %s\n", joined(r.drivers).c_str());
   std::printf("formats        %s\n", joined(lib.format_names()).c_str());
@@ -116,8 +139,10 @@ void print_text(const Report& r, const sema::Library& lib) {
 Status doctor(const Arguments& a, const Options& o) {
   LUMEN_TRY(library, runtime::load_library(a.globals().lum_directories));
   LUMEN_TRY(r, examine(o));
-  if (o.json) print_json(r, *library);
-  else print_text(r, *library);
+  if (o.json)
+    print_json(r, *library);
+  else
+    print_text(r, *library);
   return ok_status();
 }
 

@@ -22,9 +22,9 @@ struct Options {
 
 struct TensorReport {
   const CheckpointTensor* tensor;
-  std::string format;      // "q4_k", "f32", "type 1000"
-  std::string treatment;   // what Lumen will do with it
-  std::string used_as;     // weights of the model made from it
+  std::string format;     // "q4_k", "f32", "type 1000"
+  std::string treatment;  // what Lumen will do with it
+  std::string used_as;    // weights of the model made from it
 };
 
 void names_in(const sema::WeightExpr& e, std::set<std::string>& out) {
@@ -67,10 +67,14 @@ TensorReport report_on(const sema::Library& lib, const Checkpoint& file, const C
     return r;
   }
   r.format = type->format ? type->format->name : std::string(name(type->scalar));
-  if (t.dims.size() < 2) r.treatment = "read as f32";
-  else if (formats::has_integer_layout(*type)) r.treatment = "integer dot products";
-  else if (type->format && type->format->form) r.treatment = "f32 dot products: rows of " + std::to_string(t.dims.back()) + " do not fit the integer layout";
-  else r.treatment = "f32 dot products";
+  if (t.dims.size() < 2)
+    r.treatment = "read as f32";
+  else if (formats::has_integer_layout(*type))
+    r.treatment = "integer dot products";
+  else if (type->format && type->format->form)
+    r.treatment = "f32 dot products: rows of " + std::to_string(t.dims.back()) + " do not fit the integer layout";
+  else
+    r.treatment = "f32 dot products";
   return r;
 }
 
@@ -111,28 +115,33 @@ void print_json(const Report& r) {
     w.begin_object().field("name", t.tensor->name).key("dims").begin_array();
     for (int64_t d : t.tensor->dims) w.value(d);
     w.end_array().field("type_id", static_cast<uint64_t>(t.tensor->type_id)).field("format", t.format).key("bytes");
-    if (t.tensor->bytes) w.value(*t.tensor->bytes);
-    else w.null();
+    if (t.tensor->bytes)
+      w.value(*t.tensor->bytes);
+    else
+      w.null();
     w.field("treatment", t.treatment).field("used_as", t.used_as).end_object();
   }
   w.end_array().key("formats").begin_object();
   for (auto& [name, text] : r.formats) w.field(name, text);
   w.end_object();
-  if (r.model_problem.empty()) w.key("model_problem").null();
-  else w.field("model_problem", r.model_problem);
+  if (r.model_problem.empty())
+    w.key("model_problem").null();
+  else
+    w.field("model_problem", r.model_problem);
   w.end_object();
   print_out(w.take() + "\n").ok();
 }
 
 void print_text(const Report& r) {
-  std::printf("%s: %s version %u, %s, %zu metadata keys, %zu tensors\n\nmetadata\n", r.path.c_str(), r.file.container().c_str(), r.file.version(),
-              size_text(r.file.file_size()).c_str(), r.file.metadata().size(), r.file.tensors().size());
+  std::printf("%s: %s version %u, %s, %zu metadata keys, %zu tensors\n\nmetadata\n", r.path.c_str(), r.file.container().c_str(),
+              r.file.version(), size_text(r.file.file_size()).c_str(), r.file.metadata().size(), r.file.tensors().size());
   for (const MetaEntry& e : r.file.metadata()) std::printf("  %-44s %s\n", visible(e.key).c_str(), e.value.render().c_str());
   std::printf("\ntensors\n");
   std::map<std::string, std::pair<size_t, uint64_t>> totals;
   for (const TensorReport& t : r.tensors) {
     std::string bytes = t.tensor->bytes ? size_text(*t.tensor->bytes) : "? bytes";
-    std::printf("  %-32s %-18s %-8s %10s  %s%s\n", visible(t.tensor->name).c_str(), dims_text(t.tensor->dims).c_str(), t.format.c_str(), bytes.c_str(), t.treatment.c_str(),
+    std::printf("  %-32s %-18s %-8s %10s  %s%s\n", visible(t.tensor->name).c_str(), dims_text(t.tensor->dims).c_str(), t.format.c_str(),
+                bytes.c_str(), t.treatment.c_str(),
                 t.used_as.empty() ? (r.model_problem.empty() ? "; no weight of the model uses it" : "") : ("; " + t.used_as).c_str());
     auto& [n, sum] = totals[t.format];
     ++n;
@@ -141,7 +150,8 @@ void print_text(const Report& r) {
   std::printf("\nformats\n");
   for (auto& [name, total] : totals) {
     auto d = r.formats.find(name);
-    std::printf("  %-8s %5zu tensors %10s  %s\n", name.c_str(), total.first, size_text(total.second).c_str(), d == r.formats.end() ? "" : d->second.c_str());
+    std::printf("  %-8s %5zu tensors %10s  %s\n", name.c_str(), total.first, size_text(total.second).c_str(),
+                d == r.formats.end() ? "" : d->second.c_str());
   }
   if (!r.model_problem.empty()) std::printf("\nthis file cannot run: %s\n", r.model_problem.c_str());
 }
@@ -159,8 +169,10 @@ Status inspect(const Arguments& a, const Options& o) {
     auto type = engine::tensor_type(*library, r.file, t);
     if (type && type->format) r.formats[tr.format] = formats::describe(*type->format);
   }
-  if (o.json) print_json(r);
-  else print_text(r);
+  if (o.json)
+    print_json(r);
+  else
+    print_text(r);
   return ok_status();
 }
 

@@ -14,7 +14,8 @@ Action declare_list(Arguments& a) {
     if (*json) {
       JsonWriter w;
       w.begin_array();
-      for (const hub::StoredModel& m : models) w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).end_object();
+      for (const hub::StoredModel& m : models)
+        w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).end_object();
       w.end_array();
       return print_out(w.take() + "\n");
     }

@@ -39,7 +39,8 @@ void print_best(const Opened& m, int64_t position, const float* logits) {
   std::vector<int32_t> order(static_cast<size_t>(m.vocab()));
   std::iota(order.begin(), order.end(), 0);
   size_t shown = std::min<size_t>(10, order.size());
-  std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(shown), order.end(), [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
+  std::partial_sort(order.begin(), order.begin() + static_cast<int64_t>(shown), order.end(),
+                    [&](int32_t a, int32_t b) { return logits[a] > logits[b]; });
   std::printf("after token %lld:\n", static_cast<long long>(position));
   for (size_t i = 0; i < shown; ++i)
     std::printf("  %10.4f  %6d  %s\n", logits[order[i]], order[i], m.tokenizer ? quoted(m.tokenizer->piece(order[i])).c_str() : "");

@@ -1,11 +1,12 @@
 // lumen quantize: a model file in another format, with a line for every tensor that stays as it is.
+#include "convert/quantize.h"
+
 #include <map>
 #include <thread>
 
 #include "checkpoint/gguf_reader.h"
 #include "command.h"
 #include "common.h"
-#include "convert/quantize.h"
 #include "engine/gguf_source.h"
 #include "hub/store.h"
 
@@ -40,7 +41,9 @@ Status quantize(const Arguments& a, const Options& o) {
     if (!t.to.empty()) {
       ++encoded;
       worst = std::max(worst, t.rms_error);
-      if (!o.quiet) std::printf("%-32s %s -> %s, %s -> %s, error %.4f of the weights\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(), size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(), t.rms_error);
+      if (!o.quiet)
+        std::printf("%-32s %s -> %s, %s -> %s, error %.4f of the weights\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(),
+                    size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(), t.rms_error);
     } else if (t.why.rfind("one axis", 0) == 0) {
       ++kept[t.why];
     } else {
@@ -48,8 +51,8 @@ Status quantize(const Arguments& a, const Options& o) {
     }
   }
   for (auto& [why, n] : kept) std::printf("%zu tensors stay: %s\n", n, why.c_str());
-  std::printf("%s: %zu tensors in %s (type %u), %s -> %s, largest error %.4f of the weights\n", o.out.c_str(), encoded, o.format.c_str(), report.type_id, size_text(before).c_str(),
-              size_text(after).c_str(), worst);
+  std::printf("%s: %zu tensors in %s (type %u), %s -> %s, largest error %.4f of the weights\n", o.out.c_str(), encoded, o.format.c_str(),
+              report.type_id, size_text(before).c_str(), size_text(after).c_str(), worst);
   return ok_status();
 }
 

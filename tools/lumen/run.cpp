@@ -55,7 +55,9 @@ Status run(const Arguments& a, const Options& o) {
   LUMEN_CHECK(engine::validate(speaking.sampling));
   LUMEN_TRY(m, open_chosen(a, o.model));
   if (!m.tokenizer) return Error{m.tokenizer_problem};
-  if (!o.raw && !m.chat_template) return Error{m.path + ": this model brings no chat template (metadata key tokenizer.chat_template); --raw continues a plain text", true};
+  if (!o.raw && !m.chat_template)
+    return Error{m.path + ": this model brings no chat template (metadata key tokenizer.chat_template); --raw continues a plain text",
+                 true};
   auto speaker = make_speaker(m, speaking);
   if (chat) return chat_session(m, *speaker, {o.raw, o.system});
   std::vector<int32_t> ids;

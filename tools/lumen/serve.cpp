@@ -30,7 +30,8 @@ Status serve(const Arguments& a, const Options& o) {
     std::printf("%s listens on %s\n", visible(m.name).c_str(), url.c_str());
     std::fflush(stdout);
     bool local = url.rfind("http://127.", 0) == 0 || url.rfind("http://[::1]", 0) == 0;
-    if (!local && s.api_key.empty()) std::fprintf(stderr, "lumen: anybody who reaches this address can use the model: no key is set (LUMEN_API_KEY)\n");
+    if (!local && s.api_key.empty())
+      std::fprintf(stderr, "lumen: anybody who reaches this address can use the model: no key is set (LUMEN_API_KEY)\n");
   };
   return server::serve(m, generator, s);
 }

@@ -27,9 +27,12 @@ struct Timer {
   }
   void print(int64_t prompt, int64_t generated) const {
     double prefill = seconds_between(start, first), decode = seconds_between(first, Clock::now());
-    std::fprintf(stderr, "prefill: %lld tokens in %.2f s, %.1f tokens/s\n", static_cast<long long>(prompt), prefill, static_cast<double>(prompt) / prefill);
+    std::fprintf(stderr, "prefill: %lld tokens in %.2f s, %.1f tokens/s\n", static_cast<long long>(prompt), prefill,
+                 static_cast<double>(prompt) / prefill);
     int64_t more = generated - 1;  // the first one belongs to the prefill
-    if (more > 0) std::fprintf(stderr, "decode: %lld tokens in %.2f s, %.1f tokens/s\n", static_cast<long long>(more), decode, static_cast<double>(more) / decode);
+    if (more > 0)
+      std::fprintf(stderr, "decode: %lld tokens in %.2f s, %.1f tokens/s\n", static_cast<long long>(more), decode,
+                   static_cast<double>(more) / decode);
   }
 };
 
@@ -143,8 +146,10 @@ Result<Answer> InterpSpeaker::speak(const std::vector<int32_t>& prompt) {
     ++generated;
     timer.token();
     std::string text;
-    if (model_.tokenizer->is_eog(token)) answer.finish = engine::Finish::Stop;
-    else text = decoder.push(token);
+    if (model_.tokenizer->is_eog(token))
+      answer.finish = engine::Finish::Stop;
+    else
+      text = decoder.push(token);
     if (interrupts.load() > 0) answer.finish = engine::Finish::Cancelled;
     answer.text += text;
     if (!put(text)) return Error{"writing to standard output failed"};

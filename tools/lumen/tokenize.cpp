@@ -35,7 +35,8 @@ Status detokenize(const Arguments& a, const Options& o) {
   LUMEN_TRY(m, runtime::open_file(o.model, library));
   if (!m.tokenizer) return Error{m.tokenizer_problem};
   for (int32_t id : ids)
-    if (!m.tokenizer->valid(id)) return Error{"token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(m.tokenizer->size()), true};
+    if (!m.tokenizer->valid(id))
+      return Error{"token " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(m.tokenizer->size()), true};
   std::string text = m.tokenizer->decode(ids, o.no_special);
   if (!o.json) return print_out(text + "\n");
   JsonWriter w;
