@@ -137,14 +137,18 @@ void Generator::handle(const engine::Event& e) {
   Chunk chunk = std::move(l->pending);
   l->pending = Chunk{};
   bool go_on = !l->request.on_chunk || l->request.on_chunk(chunk);
-  std::lock_guard lock(mutex_);
-  if (over) {
-    live_.erase(e.id);
-  } else if (!go_on) {
-    scheduler_.cancel(e.id);
-    l->stopped = true;
-    live_.erase(e.id);
+  if (!go_on && !over) {  // refused: the end is told too, so that whoever waits for it is not left waiting
+    Chunk end;
+    end.finish = engine::Finish::Cancelled;
+    end.prompt_tokens = l->prompt;
+    end.generated_tokens = l->generated;
+    l->request.on_chunk(end);
   }
+  std::lock_guard lock(mutex_);
+  if (!over && go_on) return;
+  if (!over) scheduler_.cancel(e.id);
+  l->stopped = true;
+  live_.erase(e.id);
 }
 
 void Generator::loop() {
