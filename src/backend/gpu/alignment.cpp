@@ -15,15 +15,31 @@ int zeros_of(int64_t v) { return v == 0 ? kMostAligned : std::min(kMostAligned, 
 int result(const Stmt& s, const std::vector<int>& z) {
   auto at = [&](int i) { return z[static_cast<size_t>(s.src[i].id)]; };
   switch (s.op) {
-    case LOp::Const: return zeros_of(s.imm);
-    case LOp::Mov: return at(0);
-    case LOp::Add: case LOp::Sub: case LOp::Min: case LOp::Max: case LOp::Or: case LOp::Xor: case LOp::Mod: return std::min(at(0), at(1));
-    case LOp::Select: return std::min(at(1), at(2));
-    case LOp::Mul: return std::min(kMostAligned, at(0) + at(1));
-    case LOp::And: return std::max(at(0), at(1));
-    case LOp::Shl: return static_cast<int>(std::min<int64_t>(kMostAligned, at(0) + s.imm));
-    case LOp::ShrS: case LOp::ShrU: return static_cast<int>(std::max<int64_t>(0, at(0) - s.imm));
-    default: return 0;
+    case LOp::Const:
+      return zeros_of(s.imm);
+    case LOp::Mov:
+      return at(0);
+    case LOp::Add:
+    case LOp::Sub:
+    case LOp::Min:
+    case LOp::Max:
+    case LOp::Or:
+    case LOp::Xor:
+    case LOp::Mod:
+      return std::min(at(0), at(1));
+    case LOp::Select:
+      return std::min(at(1), at(2));
+    case LOp::Mul:
+      return std::min(kMostAligned, at(0) + at(1));
+    case LOp::And:
+      return std::max(at(0), at(1));
+    case LOp::Shl:
+      return static_cast<int>(std::min<int64_t>(kMostAligned, at(0) + s.imm));
+    case LOp::ShrS:
+    case LOp::ShrU:
+      return static_cast<int>(std::max<int64_t>(0, at(0) - s.imm));
+    default:
+      return 0;
   }
 }
 
@@ -52,7 +68,8 @@ std::vector<int> low_zero_bits(const loops::Kernel& k) {
     if (k.regs[i].type == loops::Ty::I64) z[i] = kMostAligned;
   z[static_cast<size_t>(k.begin.id)] = z[static_cast<size_t>(k.end.id)] = 0;
   for (Reg r : k.scalar_regs) z[static_cast<size_t>(r.id)] = 0;
-  while (lower(k, k.body, z)) {}
+  while (lower(k, k.body, z)) {
+  }
   return z;
 }
 

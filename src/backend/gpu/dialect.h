@@ -50,12 +50,12 @@ struct Dialect {
   std::vector<Conversion> conversions;
   std::vector<Helper> prelude;
   BufferSpelling plain, shared, scratch;
-  std::string_view integer, real;                // type names
-  std::string_view let, variable, assign;        // $t type, $0 name, $1 value
-  std::string_view for_, while_, if_, else_;     // openings of blocks, closed by "}"; for: $0 from $1 to $2 by $i
+  std::string_view integer, real;             // type names
+  std::string_view let, variable, assign;     // $t type, $0 name, $1 value
+  std::string_view for_, while_, if_, else_;  // openings of blocks, closed by "}"; for: $0 from $1 to $2 by $i
   std::string_view int_literal, negative_literal, least_int, float_literal, infinity, not_a_number;  // $n; infinity: $n is "" or "-"
-  std::string_view address;                      // $0: a sum of integers, as an unsigned byte address
-  std::string_view pair_i8, pair_u8;             // $x: two bytes -> two halves
+  std::string_view address;                                   // $0: a sum of integers, as an unsigned byte address
+  std::string_view pair_i8, pair_u8;                          // $x: two bytes -> two halves
   std::string_view launch_open, launch_scalar, launch_close;  // what a launch passes: first item, count, scalars $n ($c its name)
   std::string_view main_open, main_scratch, main_items, main_scalar, main_close;
 };

@@ -68,12 +68,15 @@ std::string called(const std::vector<Helper>& all, const std::string& buffer, co
 
 class Emitter {
  public:
-  Emitter(const Kernel& k, const Dialect& d) : k_(k), d_(d), zeros_(low_zero_bits(k)), assigned_(k.regs.size(), 0), constant_(k.regs.size(), nullptr) {}
+  Emitter(const Kernel& k, const Dialect& d)
+      : k_(k), d_(d), zeros_(low_zero_bits(k)), assigned_(k.regs.size(), 0), constant_(k.regs.size(), nullptr) {}
 
   Result<Shader> run() {
     if (std::string wrong = verify(k_); !wrong.empty()) return Error{wrong};
     for (const loops::RegInfo& r : k_.regs)
-      if (r.lanes != 1) return Error{"kernel " + k_.name + " has vectors of " + std::to_string(r.lanes) + " lanes, " + std::string(d_.name) + " takes scalar kernels"};
+      if (r.lanes != 1)
+        return Error{"kernel " + k_.name + " has vectors of " + std::to_string(r.lanes) + " lanes, " + std::string(d_.name) +
+                     " takes scalar kernels"};
     place_buffers();
     for (Reg r : k_.scalar_regs) ++assigned_[index(r)];
     survey(k_.body);
@@ -226,7 +229,8 @@ class Emitter {
           w[i / 4] = text;
         }
       }
-      return fill(o.text, {{'0', a[0]}, {'1', a[1]}, {'2', a[2]}, {'i', number(s.imm)}, {'A', w[0]}, {'B', w[1]}, {'C', w[2]}, {'D', w[3]}});
+      return fill(o.text,
+                  {{'0', a[0]}, {'1', a[1]}, {'2', a[2]}, {'i', number(s.imm)}, {'A', w[0]}, {'B', w[1]}, {'C', w[2]}, {'D', w[3]}});
     }
     fail("no spelling for: " + std::string(loops::name(s.op)) + (shift ? " by " + number(s.imm) : ""));
     return "0";
@@ -241,8 +245,12 @@ class Emitter {
 
   void statement(const Stmt& s, int depth) {
     switch (s.kind) {
-      case Stmt::Comment: line(depth, "// " + s.text); return;
-      case Stmt::OpStmt: op(s, depth); return;
+      case Stmt::Comment:
+        line(depth, "// " + s.text);
+        return;
+      case Stmt::OpStmt:
+        op(s, depth);
+        return;
       case Stmt::For: {
         std::string hi = value(s.src[1]);
         if (!constant_[index(s.src[1])] && assigned_[index(s.src[1])] > 1) {  // the bound is read once
@@ -315,16 +323,20 @@ class Emitter {
     std::string own = scratch_ ? called(d_.scratch.helpers, "scratch", body_) : "";
     if (own.empty()) scratch_ = 0;  // none, or never touched
     if (scratch_) {
-      declarations += fill(d_.scratch.declare, {{'b', "scratch"}, {'n', number(binding++)}, {'c', number(scratch_) + " bytes for each invocation"}});
+      declarations +=
+          fill(d_.scratch.declare, {{'b', "scratch"}, {'n', number(binding++)}, {'c', number(scratch_) + " bytes for each invocation"}});
       helpers += own;
     }
     declarations += d_.launch_open;
-    for (size_t i = 0; i < k_.scalars.size(); ++i) declarations += fill(d_.launch_scalar, {{'n', number(static_cast<int64_t>(i))}, {'c', k_.scalars[i]}});
+    for (size_t i = 0; i < k_.scalars.size(); ++i)
+      declarations += fill(d_.launch_scalar, {{'n', number(static_cast<int64_t>(i))}, {'c', k_.scalars[i]}});
     declarations += fill(d_.launch_close, {{'n', number(binding)}});
-    std::string text = "// kernel " + k_.name + "\n" + declarations + called(d_.prelude, "", body_ + helpers) + helpers + std::string(d_.main_open);
+    std::string text =
+        "// kernel " + k_.name + "\n" + declarations + called(d_.prelude, "", body_ + helpers) + helpers + std::string(d_.main_open);
     if (scratch_) text += fill(d_.main_scratch, {{'b', "scratch"}, {'n', number(scratch_ / 4)}});
     text += fill(d_.main_items, {{'0', name(k_.begin)}, {'1', name(k_.end)}});
-    for (size_t i = 0; i < k_.scalars.size(); ++i) text += fill(d_.main_scalar, {{'0', name(k_.scalar_regs[i])}, {'n', number(static_cast<int64_t>(i))}});
+    for (size_t i = 0; i < k_.scalars.size(); ++i)
+      text += fill(d_.main_scalar, {{'0', name(k_.scalar_regs[i])}, {'n', number(static_cast<int64_t>(i))}});
     for (int id : variables_) text += "  " + fill(d_.variable, {{'t', type(Reg{id})}, {'0', name(Reg{id})}}) + "\n";
     out.text = text + body_ + std::string(d_.main_close);
     out.scratch_bytes = scratch_;
@@ -335,8 +347,8 @@ class Emitter {
   const Kernel& k_;
   const Dialect& d_;
   std::vector<int> zeros_;
-  std::vector<int> assigned_;             // how often each register is
-  std::vector<const Stmt*> constant_;     // registers that are literals
+  std::vector<int> assigned_;          // how often each register is
+  std::vector<const Stmt*> constant_;  // registers that are literals
   std::vector<Buffer> buffers_;
   std::set<int> variables_;
   int given_ = 0;

@@ -38,10 +38,14 @@ std::string kernels_of(const std::string& command) {
   while (words >> word) {
     std::string key = word.substr(0, word.find('=')), text = word.substr(word.find('=') + 1);
     auto format = lib->format(text);
-    if (std::isdigit(static_cast<unsigned char>(text[0])) && text.find('.') != std::string::npos) bind[key] = std::stod(text);
-    else if (std::isdigit(static_cast<unsigned char>(text[0]))) bind[key] = static_cast<int64_t>(std::stoll(text));
-    else if (format && *format) bind[key] = *format;
-    else bind[key] = text;
+    if (std::isdigit(static_cast<unsigned char>(text[0])) && text.find('.') != std::string::npos)
+      bind[key] = std::stod(text);
+    else if (std::isdigit(static_cast<unsigned char>(text[0])))
+      bind[key] = static_cast<int64_t>(std::stoll(text));
+    else if (format && *format)
+      bind[key] = *format;
+    else
+      bind[key] = text;
   }
   auto f = sema::elaborate_function(*lib, fn, bind);
   if (!f) return f.error().message;
@@ -121,13 +125,21 @@ std::string refusal(const std::function<void(Builder&, int)>& body) {
 }
 
 TEST(Wgsl, Refusals) {
-  EXPECT_EQ(refusal([](Builder& b, int out) { b.store(b.f32(0, 8), DType::F32, {out, {}, {}, 0}); }),
+  EXPECT_EQ(refusal([](Builder& b, int out) {
+              b.store(b.f32(0, 8), DType::F32, {out, {}, {}, 0});
+            }),
             "kernel bad has vectors of 8 lanes, wgsl takes scalar kernels");
-  EXPECT_EQ(refusal([](Builder& b, int out) { b.store(b.f32(0, 1), DType::F32, {out, b.add_imm(b.begin(), int64_t{1} << 31), {}, 0}); }),
+  EXPECT_EQ(refusal([](Builder& b, int out) {
+              b.store(b.f32(0, 1), DType::F32, {out, b.add_imm(b.begin(), int64_t{1} << 31), {}, 0});
+            }),
             "kernel bad in wgsl: the constant 2147483648 does not fit 32 bits");
-  EXPECT_EQ(refusal([](Builder& b, int out) { b.store(b.add_imm(b.begin(), 1), DType::I64, {out, {}, {}, 0}); }),
+  EXPECT_EQ(refusal([](Builder& b, int out) {
+              b.store(b.add_imm(b.begin(), 1), DType::I64, {out, {}, {}, 0});
+            }),
             "kernel bad in wgsl: no spelling for a store of i64");
-  EXPECT_EQ(refusal([](Builder& b, int out) { b.store(b.op(LOp::ToI32, {b.op(LOp::ShrS, {b.begin()}, 40)}), DType::I32, {out, {}, {}, 0}); }),
+  EXPECT_EQ(refusal([](Builder& b, int out) {
+              b.store(b.op(LOp::ToI32, {b.op(LOp::ShrS, {b.begin()}, 40)}), DType::I32, {out, {}, {}, 0});
+            }),
             "kernel bad in wgsl: no spelling for: shrs by 40");
 }
 

@@ -9,29 +9,62 @@ using loops::Ty;
 
 std::vector<OpSpelling> operations() {
   return {
-      {LOp::Mov, kAny, "$0"}, {LOp::Splat, kAny, "$0"}, {LOp::ToI32, kI64, "$0"}, {LOp::ToI64, kI32, "$0"},
-      {LOp::Add, kAny, "$0 + $1"}, {LOp::Sub, kAny, "$0 - $1"}, {LOp::Mul, kAny, "$0 * $1"},
-      {LOp::Min, kAny, "min($0, $1)"}, {LOp::Max, kAny, "max($0, $1)"},
-      {LOp::Div, kF32, "$0 / $1"}, {LOp::Div, kInt, "lm_div($0, $1)"}, {LOp::Mod, kInt, "lm_mod($0, $1)"},
-      {LOp::Neg, kI32 | kF32, "-$0"}, {LOp::Abs, kI32 | kF32, "abs($0)"},
-      {LOp::And, kInt, "$0 & $1"}, {LOp::Or, kInt, "$0 | $1"}, {LOp::Xor, kInt, "$0 ^ $1"}, {LOp::AndNot, kI32, "$0 & ~$1"},
-      {LOp::Shl, kInt, "$0 << $iu"}, {LOp::ShrS, kInt, "$0 >> $iu"}, {LOp::ShrU, kI32, "bitcast<i32>(bitcast<u32>($0) >> $iu)"},
-      {LOp::ShlV, kI32, "$0 << bitcast<u32>($1)"}, {LOp::ShrSV, kI32, "$0 >> bitcast<u32>($1)"},
+      {LOp::Mov, kAny, "$0"},
+      {LOp::Splat, kAny, "$0"},
+      {LOp::ToI32, kI64, "$0"},
+      {LOp::ToI64, kI32, "$0"},
+      {LOp::Add, kAny, "$0 + $1"},
+      {LOp::Sub, kAny, "$0 - $1"},
+      {LOp::Mul, kAny, "$0 * $1"},
+      {LOp::Min, kAny, "min($0, $1)"},
+      {LOp::Max, kAny, "max($0, $1)"},
+      {LOp::Div, kF32, "$0 / $1"},
+      {LOp::Div, kInt, "lm_div($0, $1)"},
+      {LOp::Mod, kInt, "lm_mod($0, $1)"},
+      {LOp::Neg, kI32 | kF32, "-$0"},
+      {LOp::Abs, kI32 | kF32, "abs($0)"},
+      {LOp::And, kInt, "$0 & $1"},
+      {LOp::Or, kInt, "$0 | $1"},
+      {LOp::Xor, kInt, "$0 ^ $1"},
+      {LOp::AndNot, kI32, "$0 & ~$1"},
+      {LOp::Shl, kInt, "$0 << $iu"},
+      {LOp::ShrS, kInt, "$0 >> $iu"},
+      {LOp::ShrU, kI32, "bitcast<i32>(bitcast<u32>($0) >> $iu)"},
+      {LOp::ShlV, kI32, "$0 << bitcast<u32>($1)"},
+      {LOp::ShrSV, kI32, "$0 >> bitcast<u32>($1)"},
       {LOp::ShrUV, kI32, "bitcast<i32>(bitcast<u32>($0) >> bitcast<u32>($1))"},
-      {LOp::CmpEq, kI64, "select(0i, 1i, $0 == $1)"}, {LOp::CmpLt, kI64, "select(0i, 1i, $0 < $1)"}, {LOp::CmpLe, kI64, "select(0i, 1i, $0 <= $1)"},
-      {LOp::CmpEq, kI32 | kF32, "select(0i, -1i, $0 == $1)"}, {LOp::CmpLt, kI32 | kF32, "select(0i, -1i, $0 < $1)"},
+      {LOp::CmpEq, kI64, "select(0i, 1i, $0 == $1)"},
+      {LOp::CmpLt, kI64, "select(0i, 1i, $0 < $1)"},
+      {LOp::CmpLe, kI64, "select(0i, 1i, $0 <= $1)"},
+      {LOp::CmpEq, kI32 | kF32, "select(0i, -1i, $0 == $1)"},
+      {LOp::CmpLt, kI32 | kF32, "select(0i, -1i, $0 < $1)"},
       {LOp::CmpLe, kI32 | kF32, "select(0i, -1i, $0 <= $1)"},
       {LOp::Select, kInt, "select($2, $1, $0 != 0i)"},
-      {LOp::Fma, kF32, "fma($0, $1, $2)"}, {LOp::Sqrt, kF32, "sqrt($0)"}, {LOp::Floor, kF32, "floor($0)"}, {LOp::Round, kF32, "round($0)"},
-      {LOp::Rcp, kF32, "1f / $0"}, {LOp::Exp, kF32, "exp($0)"}, {LOp::Log, kF32, "log($0)"}, {LOp::Sin, kF32, "lm_sin($0)"},
-      {LOp::Cos, kF32, "lm_cos($0)"}, {LOp::Tanh, kF32, "lm_tanh($0)"},
-      {LOp::CvtF, kI32, "f32($0)"}, {LOp::CvtI, kF32, "i32(round($0))"}, {LOp::TruncI, kF32, "i32($0)"},
-      {LOp::BitsF, kI32, "bitcast<f32>($0)"}, {LOp::BitsI, kF32, "bitcast<i32>($0)"},
-      {LOp::AddI16, kI32, "lm_add_i16($0, $1)"}, {LOp::MaddUBS, kI32, "lm_maddubs($0, $1)"}, {LOp::MaddWD, kI32, "lm_maddwd($0, $1)"},
-      {LOp::Dot4, kI32, "lm_dot4($0, $1, $2)"}, {LOp::Lut16, kI32, "lm_lut16($0, $w0, $w1, $w2, $w3)"},
+      {LOp::Fma, kF32, "fma($0, $1, $2)"},
+      {LOp::Sqrt, kF32, "sqrt($0)"},
+      {LOp::Floor, kF32, "floor($0)"},
+      {LOp::Round, kF32, "round($0)"},
+      {LOp::Rcp, kF32, "1f / $0"},
+      {LOp::Exp, kF32, "exp($0)"},
+      {LOp::Log, kF32, "log($0)"},
+      {LOp::Sin, kF32, "lm_sin($0)"},
+      {LOp::Cos, kF32, "lm_cos($0)"},
+      {LOp::Tanh, kF32, "lm_tanh($0)"},
+      {LOp::CvtF, kI32, "f32($0)"},
+      {LOp::CvtI, kF32, "i32(round($0))"},
+      {LOp::TruncI, kF32, "i32($0)"},
+      {LOp::BitsF, kI32, "bitcast<f32>($0)"},
+      {LOp::BitsI, kF32, "bitcast<i32>($0)"},
+      {LOp::AddI16, kI32, "lm_add_i16($0, $1)"},
+      {LOp::MaddUBS, kI32, "lm_maddubs($0, $1)"},
+      {LOp::MaddWD, kI32, "lm_maddwd($0, $1)"},
+      {LOp::Dot4, kI32, "lm_dot4($0, $1, $2)"},
+      {LOp::Lut16, kI32, "lm_lut16($0, $w0, $w1, $w2, $w3)"},
       {LOp::DupLo16, kI32, "($0 & 0xffffi) | ($0 << 16u)"},
       {LOp::DupHi16, kI32, "bitcast<i32>((bitcast<u32>($0) >> 16u) | (bitcast<u32>($0) & 0xffff0000u))"},
-      {LOp::HAdd, kI32 | kF32, "$0"}, {LOp::HMax, kI32 | kF32, "$0"}, {LOp::Lane, kI32 | kF32, "$0"},
+      {LOp::HAdd, kI32 | kF32, "$0"},
+      {LOp::HMax, kI32 | kF32, "$0"},
+      {LOp::Lane, kI32 | kF32, "$0"},
   };
 }
 
@@ -72,10 +105,12 @@ std::vector<Helper> prelude() {
        "  let hi = clamp(lm_u8(a, 16u) * lm_s8(b, 16u) + lm_u8(a, 24u) * lm_s8(b, 24u), -32768i, 32767i);\n"
        "  return (lo & 0xffffi) | (hi << 16u);\n"
        "}\n"},
-      {"lm_maddwd", "fn lm_maddwd(a: i32, b: i32) -> i32 { return ((a << 16u) >> 16u) * ((b << 16u) >> 16u) + (a >> 16u) * (b >> 16u); }\n"},
+      {"lm_maddwd",
+       "fn lm_maddwd(a: i32, b: i32) -> i32 { return ((a << 16u) >> 16u) * ((b << 16u) >> 16u) + (a >> 16u) * (b >> 16u); }\n"},
       {"lm_dot4",
        "fn lm_dot4(a: i32, b: i32, c: i32) -> i32 {\n"
-       "  return a + lm_u8(b, 0u) * lm_s8(c, 0u) + lm_u8(b, 8u) * lm_s8(c, 8u) + lm_u8(b, 16u) * lm_s8(c, 16u) + lm_u8(b, 24u) * lm_s8(c, 24u);\n"
+       "  return a + lm_u8(b, 0u) * lm_s8(c, 0u) + lm_u8(b, 8u) * lm_s8(c, 8u) + lm_u8(b, 16u) * lm_s8(c, 16u) + lm_u8(b, 24u) * lm_s8(c, "
+       "24u);\n"
        "}\n"},
       {"lm_lut1",
        "fn lm_lut1(n: u32, w0: u32, w1: u32, w2: u32, w3: u32) -> u32 {\n"
@@ -86,10 +121,12 @@ std::vector<Helper> prelude() {
       {"lm_lut16",
        "fn lm_lut16(a: i32, w0: u32, w1: u32, w2: u32, w3: u32) -> i32 {\n"
        "  let n = bitcast<u32>(a);\n"
-       "  return bitcast<i32>(lm_lut1(n, w0, w1, w2, w3) | (lm_lut1(n >> 8u, w0, w1, w2, w3) << 8u) | (lm_lut1(n >> 16u, w0, w1, w2, w3) << 16u) |\n"
+       "  return bitcast<i32>(lm_lut1(n, w0, w1, w2, w3) | (lm_lut1(n >> 8u, w0, w1, w2, w3) << 8u) | (lm_lut1(n >> 16u, w0, w1, w2, w3) "
+       "<< 16u) |\n"
        "                      (lm_lut1(n >> 24u, w0, w1, w2, w3) << 24u));\n"
        "}\n"},
-      {"lm_pair_i8", "fn lm_pair_i8(x: u32) -> i32 { let a = bitcast<i32>(x); return (lm_s8(a, 0u) & 0xffffi) | (lm_s8(a, 8u) << 16u); }\n"},
+      {"lm_pair_i8",
+       "fn lm_pair_i8(x: u32) -> i32 { let a = bitcast<i32>(x); return (lm_s8(a, 0u) & 0xffffi) | (lm_s8(a, 8u) << 16u); }\n"},
       {"lm_half",
        "fn lm_half(x: f32) -> u32 {  // to nearest even; the builtin leaves the rounding to the device\n"
        "  let bits = bitcast<u32>(x);\n"
@@ -152,8 +189,10 @@ void add_reads(std::vector<Helper>& h) {
 
 // Stores, on top of $b_put(word, mask, bits) and $b_put_word.
 void add_writes(std::vector<Helper>& h) {
-  h.push_back({"$b_put_u8_1", "fn $b_put_u8_1(at: u32, x: u32) { let s = (at & 3u) * 8u; $b_put(at >> 2u, 0xffu << s, (x & 0xffu) << s); }\n"});
-  h.push_back({"$b_put_u16_2", "fn $b_put_u16_2(at: u32, x: u32) { let s = (at & 2u) * 8u; $b_put(at >> 2u, 0xffffu << s, (x & 0xffffu) << s); }\n"});
+  h.push_back(
+      {"$b_put_u8_1", "fn $b_put_u8_1(at: u32, x: u32) { let s = (at & 3u) * 8u; $b_put(at >> 2u, 0xffu << s, (x & 0xffu) << s); }\n"});
+  h.push_back({"$b_put_u16_2",
+               "fn $b_put_u16_2(at: u32, x: u32) { let s = (at & 2u) * 8u; $b_put(at >> 2u, 0xffffu << s, (x & 0xffffu) << s); }\n"});
   h.push_back({"$b_put_u16_1", "fn $b_put_u16_1(at: u32, x: u32) { $b_put_u8_1(at, x); $b_put_u8_1(at + 1u, x >> 8u); }\n"});
   h.push_back({"$b_put_u32_4", "fn $b_put_u32_4(at: u32, x: u32) { $b_put_word(at >> 2u, x); }\n"});
   h.push_back({"$b_put_u32_2", "fn $b_put_u32_2(at: u32, x: u32) { $b_put_u16_2(at, x); $b_put_u16_2(at + 2u, x >> 16u); }\n"});

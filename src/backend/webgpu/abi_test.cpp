@@ -4,17 +4,21 @@
 #include <gtest/gtest.h>
 
 #if __has_include("../../../build/third_party/wgpu/webgpu.h")
-#include "../../../build/third_party/wgpu/webgpu.h"
+#include "../../../build/third_party/wgpu/wgpu.h"
 
 namespace lumen::webgpu::abi {
 
 #define SAME(ours, theirs) static_assert(sizeof(ours) == sizeof(theirs) && alignof(ours) == alignof(theirs), #theirs)
-#define FIELD(ours, field, theirs, name) static_assert(offsetof(ours, field) == offsetof(theirs, name) && sizeof(ours::field) == sizeof(theirs::name), #theirs "." #name)
+#define FIELD(ours, field, theirs, name) \
+  static_assert(offsetof(ours, field) == offsetof(theirs, name) && sizeof(ours::field) == sizeof(theirs::name), #theirs "." #name)
 SAME(StringView, WGPUStringView);
 SAME(Chain, WGPUChainedStruct);
 FIELD(Chain, s_type, WGPUChainedStruct, sType);
 SAME(Future, WGPUFuture);
 SAME(InstanceDescriptor, WGPUInstanceDescriptor);
+SAME(InstanceExtras, WGPUInstanceExtras);
+FIELD(InstanceExtras, backends, WGPUInstanceExtras, backends);
+static_assert(kInstanceExtras == static_cast<int>(WGPUSType_InstanceExtras) && kPrimaryBackends == WGPUInstanceBackend_Primary);
 SAME(AdapterOptions, WGPURequestAdapterOptions);
 FIELD(AdapterOptions, feature_level, WGPURequestAdapterOptions, featureLevel);
 FIELD(AdapterOptions, power, WGPURequestAdapterOptions, powerPreference);
@@ -61,9 +65,11 @@ FIELD(BindGroupDescriptor, entries, WGPUBindGroupDescriptor, entries);
 SAME(PassDescriptor, WGPUComputePassDescriptor);
 SAME(Flags, WGPUBufferUsage);
 static_assert(kShaderSourceWgsl == WGPUSType_ShaderSourceWGSL && kAllowSpontaneous == WGPUCallbackMode_AllowSpontaneous);
-static_assert(kFilterValidation == WGPUErrorFilter_Validation && kNoError == WGPUErrorType_NoError && kFeatureLevelCore == WGPUFeatureLevel_Core);
+static_assert(kFilterValidation == WGPUErrorFilter_Validation && kNoError == WGPUErrorType_NoError &&
+              kFeatureLevelCore == WGPUFeatureLevel_Core);
 static_assert(kBackendVulkan == WGPUBackendType_Vulkan && kHighPerformance == WGPUPowerPreference_HighPerformance);
-static_assert(kSuccess == WGPUMapAsyncStatus_Success && kSuccess == WGPURequestAdapterStatus_Success && kSuccess == WGPURequestDeviceStatus_Success);
+static_assert(kSuccess == WGPUMapAsyncStatus_Success && kSuccess == WGPURequestAdapterStatus_Success &&
+              kSuccess == WGPURequestDeviceStatus_Success);
 static_assert(kMapRead == WGPUMapMode_Read && kMapRead == WGPUBufferUsage_MapRead && kCopySrc == WGPUBufferUsage_CopySrc);
 static_assert(kCopyDst == WGPUBufferUsage_CopyDst && kUniform == WGPUBufferUsage_Uniform && kStorage == WGPUBufferUsage_Storage);
 static_assert(kStrlen == WGPU_STRLEN);

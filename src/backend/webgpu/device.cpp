@@ -35,9 +35,12 @@ std::vector<std::string> usual_places() {
 Status Device::load(const std::string& library) {
   std::vector<std::string> places;
   const char* named = std::getenv("LUMEN_WGPU");
-  if (!library.empty()) places = {library};
-  else if (named && *named) places = {named};
-  else places = usual_places();
+  if (!library.empty())
+    places = {library};
+  else if (named && *named)
+    places = {named};
+  else
+    places = usual_places();
   void* handle = nullptr;
   std::string why;
   for (const std::string& p : places) {
@@ -47,9 +50,10 @@ Status Device::load(const std::string& library) {
     if (handle) break;
     why = dlerror();
   }
-  if (!handle) return Error{"webgpu: the library wgpu-native was not found (" + why + "); scripts/fetch_wgpu.sh brings it, or name it in LUMEN_WGPU"};
-#define X(name, result, arguments)                                                                     \
-  fn.name = reinterpret_cast<decltype(fn.name)>(dlsym(handle, "wgpu" #name));                          \
+  if (!handle)
+    return Error{"webgpu: the library wgpu-native was not found (" + why + "); scripts/fetch_wgpu.sh brings it, or name it in LUMEN_WGPU"};
+#define X(name, result, arguments)                                            \
+  fn.name = reinterpret_cast<decltype(fn.name)>(dlsym(handle, "wgpu" #name)); \
   if (!fn.name) return Error{"webgpu: the library has no wgpu" #name ", expected wgpu-native 29"};
   LUMEN_WGPU_FUNCTIONS(X)
 #undef X
@@ -66,7 +70,11 @@ Status Device::request() {
   auto wait = [&](Answer& a) {
     while (!a.done) fn.InstanceProcessEvents(instance_);
   };
+  abi::InstanceExtras extras{};
+  extras.chain.s_type = abi::kInstanceExtras;
+  extras.backends = abi::kPrimaryBackends;
   abi::InstanceDescriptor id{};
+  if (fn.DevicePoll) id.next = &extras.chain;  // wgpu-native, not another library of the same interface
   instance_ = fn.CreateInstance(&id);
   if (!instance_) return Error{"webgpu: no instance"};
   abi::AdapterOptions options{};
@@ -76,11 +84,14 @@ Status Device::request() {
   abi::CallbackInfo<abi::AdapterFn> on_adapter{};
   on_adapter.mode = abi::kAllowSpontaneous;
   on_adapter.user1 = &got;
-  on_adapter.callback = [](abi::Enum, abi::Adapter a, abi::StringView why, void* user, void*) { *static_cast<Answer*>(user) = {true, a, text(why)}; };
+  on_adapter.callback = [](abi::Enum, abi::Adapter a, abi::StringView why, void* user, void*) {
+    *static_cast<Answer*>(user) = {true, a, text(why)};
+  };
   fn.InstanceRequestAdapter(instance_, &options, on_adapter);
   wait(got);
   adapter_ = static_cast<abi::Adapter>(got.handle);
-  if (!adapter_) return Error{"webgpu: no device (" + got.why + "); a Vulkan driver is needed, such as Debian's mesa-vulkan-drivers with libvulkan1"};
+  if (!adapter_)
+    return Error{"webgpu: no device (" + got.why + "); a Vulkan driver is needed, such as Debian's mesa-vulkan-drivers with libvulkan1"};
   abi::AdapterInfo info{};
   fn.AdapterGetInfo(adapter_, &info);
   name = text(info.device);
@@ -99,7 +110,9 @@ Status Device::request() {
   abi::CallbackInfo<abi::DeviceFn> on_device{};
   on_device.mode = abi::kAllowSpontaneous;
   on_device.user1 = &made;
-  on_device.callback = [](abi::Enum, abi::Device x, abi::StringView why, void* user, void*) { *static_cast<Answer*>(user) = {true, x, text(why)}; };
+  on_device.callback = [](abi::Enum, abi::Device x, abi::StringView why, void* user, void*) {
+    *static_cast<Answer*>(user) = {true, x, text(why)};
+  };
   fn.AdapterRequestDevice(adapter_, &d, on_device);
   wait(made);
   device = static_cast<abi::Device>(made.handle);

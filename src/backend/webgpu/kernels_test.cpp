@@ -43,7 +43,8 @@ Target* device() {
 void fill(ir::Tensor& t, std::mt19937& rng) {
   std::uniform_real_distribution<float> real(-1, 1);
   auto put = [&](uint8_t* at, DType d, float x) {
-    if (d == DType::F32) std::memcpy(at, &x, 4);
+    if (d == DType::F32)
+      std::memcpy(at, &x, 4);
     else {
       uint16_t h = d == DType::F16 ? float_to_half(x) : float_to_bfloat(x);
       std::memcpy(at, &h, 2);
@@ -52,8 +53,10 @@ void fill(ir::Tensor& t, std::mt19937& rng) {
   if (!t.type.format) {
     int size = size_of(t.type.scalar);
     for (size_t i = 0; i < t.data.size(); i += size) {
-      if (is_float(t.type.scalar)) put(&t.data[i], t.type.scalar, real(rng));
-      else for (int b = 0; b < size; ++b) t.data[i + b] = static_cast<uint8_t>(rng());
+      if (is_float(t.type.scalar))
+        put(&t.data[i], t.type.scalar, real(rng));
+      else
+        for (int b = 0; b < size; ++b) t.data[i + b] = static_cast<uint8_t>(rng());
     }
     return;
   }
@@ -62,8 +65,11 @@ void fill(ir::Tensor& t, std::mt19937& rng) {
     for (const ir::FormatField& fd : f.fields)
       for (int i = 0; i < fd.count; ++i) {
         uint8_t* at = &t.data[b + fd.offset + i * size_of(fd.type)];
-        if (is_float(fd.type)) put(at, fd.type, 0.02f * real(rng));
-        else for (int x = 0; x < size_of(fd.type); ++x) at[x] = static_cast<uint8_t>(fd.type == DType::U8 && f.fields.size() == 2 && fd.count == 1 ? 110 + rng() % 16 : rng());
+        if (is_float(fd.type))
+          put(at, fd.type, 0.02f * real(rng));
+        else
+          for (int x = 0; x < size_of(fd.type); ++x)
+            at[x] = static_cast<uint8_t>(fd.type == DType::U8 && f.fields.size() == 2 && fd.count == 1 ? 110 + rng() % 16 : rng());
       }
 }
 
@@ -102,7 +108,8 @@ int differing_codes(const ir::Tensor& want, const ir::Tensor& got, const std::st
   return n;
 }
 
-void compare(const ir::Function& f, std::map<std::string, ir::Tensor> params, const std::map<std::string, int64_t>& symbols, int hint, const std::string& what) {
+void compare(const ir::Function& f, std::map<std::string, ir::Tensor> params, const std::map<std::string, int64_t>& symbols, int hint,
+             const std::string& what) {
   if (std::getenv("LUMEN_TEST_TRACE")) std::fprintf(stderr, "%s\n", what.c_str());
   std::map<std::string, ir::Tensor> mine = params;
   double scale = dot_scale(params);
@@ -132,7 +139,8 @@ void compare(const ir::Function& f, std::map<std::string, ir::Tensor> params, co
   for (auto& [name, t] : params)  // states
     if (t.type.scalar == DType::F16 && !t.type.format) {
       std::vector<float> x = ir::to_floats(t), y = ir::to_floats(mine[name]);
-      for (size_t i = 0; i < x.size(); ++i) ASSERT_NEAR(x[i], y[i], 1e-3 * std::abs(x[i]) + 1e-6) << what << ": state " << name << " at " << i;
+      for (size_t i = 0; i < x.size(); ++i)
+        ASSERT_NEAR(x[i], y[i], 1e-3 * std::abs(x[i]) + 1e-6) << what << ": state " << name << " at " << i;
     }
 }
 
@@ -178,8 +186,9 @@ void linear(const std::string& name, int64_t k, int64_t n, int64_t t, bool integ
   for (const ir::Value& v : f.values)  // requantised activations are results too
     if (v.kind == ir::ValueKind::Compute && v.type.format) f.results.push_back(v.id);
   auto params = random_params(f, {{"T", t}}, static_cast<uint32_t>(k * 31 + n * 7 + t));
-  compare(f, params, {{"T", t}}, t == 1 ? 1 : 0,
-          "linear<" + name + "> K=" + std::to_string(k) + " N=" + std::to_string(n) + " T=" + std::to_string(t) + (integer ? "" : " exact"));
+  compare(
+      f, params, {{"T", t}}, t == 1 ? 1 : 0,
+      "linear<" + name + "> K=" + std::to_string(k) + " N=" + std::to_string(n) + " T=" + std::to_string(t) + (integer ? "" : " exact"));
 }
 
 TEST(WebGpu, LinearInEveryFormat) {
@@ -239,9 +248,15 @@ TEST(WebGpu, AttentionOverPages) {
   struct Case {
     int64_t h, g, c, window;
   };
-  for (Case s : {Case{9, 3, 64, 0}, Case{4, 4, 32, 5}, Case{2, 1, 20, 0}}) {
-    ir::Function f = elaborate("attention", {{"H", s.h}, {"G", s.g}, {"C", s.c}, {"D", s.c}, {"KF", std::string("f16")}, {"VF", std::string("f16")},
-                                             {"window", s.window}, {"scale", 1.0 / std::sqrt(static_cast<double>(s.c))}});
+  for (Case s : {Case{4, 2, 64, 0}, Case{2, 2, 20, 5}}) {
+    ir::Function f = elaborate("attention", {{"H", s.h},
+                                             {"G", s.g},
+                                             {"C", s.c},
+                                             {"D", s.c},
+                                             {"KF", std::string("f16")},
+                                             {"VF", std::string("f16")},
+                                             {"window", s.window},
+                                             {"scale", 1.0 / std::sqrt(static_cast<double>(s.c))}});
     passes::run(f, {});
     std::map<std::string, int64_t> symbols = {{"T", 3}, {"S", 2}, {"B", 4}, {"P", 8}};
     auto params = random_params(f, symbols, 3);
@@ -252,7 +267,8 @@ TEST(WebGpu, AttentionOverPages) {
     set("seq", {0, 1, 1});
     set("pos", {70, 3, 33});
     set("table", {5, 0, 7, 1, 2, 3, 4, 6});
-    compare(f, params, symbols, 0, "attention H=" + std::to_string(s.h) + " C=" + std::to_string(s.c) + " window=" + std::to_string(s.window));
+    compare(f, params, symbols, 0,
+            "attention H=" + std::to_string(s.h) + " C=" + std::to_string(s.c) + " window=" + std::to_string(s.window));
     if (HasFatalFailure()) return;
   }
 }

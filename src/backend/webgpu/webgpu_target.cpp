@@ -14,8 +14,8 @@ namespace lumen {
 namespace {
 using namespace webgpu;
 
-constexpr int64_t kSlot = 256;    // bytes of one launch's data: the largest alignment WebGPU asks of offsets
-constexpr int64_t kSlots = 1024;  // launches gathered at most
+constexpr int64_t kSlot = 256;                   // bytes of one launch's data: the largest alignment WebGPU asks of offsets
+constexpr int64_t kSlots = 1024;                 // launches gathered at most
 constexpr int64_t kScratch = int64_t{64} << 20;  // bytes of scratch memory for one dispatch
 constexpr int64_t kMostGroups = 65535;           // of a dispatch, along one dimension
 
@@ -55,10 +55,12 @@ class Pipeline : public Executable {
 
 class WebGpuTarget : public Target {
  public:
-  explicit WebGpuTarget(std::shared_ptr<Device> device) : device_(std::move(device)), fn_(device_->fn), machine_(gpu::machine_of(gpu::wgsl())), staged_(kSlot * kSlots) {
+  explicit WebGpuTarget(std::shared_ptr<Device> device)
+      : device_(std::move(device)), fn_(device_->fn), machine_(gpu::machine_of(gpu::wgsl())), staged_(kSlot * kSlots) {
     launches_ = device_->create_buffer(kSlot * kSlots, abi::kUniform | abi::kCopyDst);
     most_ = std::min<int64_t>({static_cast<int64_t>(std::min<uint64_t>(device_->limits.storage_binding_size, INT32_MAX)),
-                               static_cast<int64_t>(std::min<uint64_t>(device_->limits.buffer_size, INT32_MAX))}) / kSlot * kSlot;
+                               static_cast<int64_t>(std::min<uint64_t>(device_->limits.buffer_size, INT32_MAX))}) /
+            kSlot * kSlot;
   }
   ~WebGpuTarget() override {
     if (pass_) (void)flush();
@@ -94,9 +96,11 @@ class WebGpuTarget : public Target {
 
   Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes) override {
     if (bytes < 0) return Error{"allocate: a negative size"};
-    if (bytes > most_) return Error{"webgpu: a buffer of " + std::to_string(bytes) + " bytes; " + device_->name + " binds at most " + std::to_string(most_)};
+    if (bytes > most_)
+      return Error{"webgpu: a buffer of " + std::to_string(bytes) + " bytes; " + device_->name + " binds at most " + std::to_string(most_)};
     abi::Buffer b = nullptr;
-    std::string wrong = device_->validated([&] { b = device_->create_buffer(whole(std::max<int64_t>(bytes, 1), kSlot), abi::kStorage | abi::kCopySrc | abi::kCopyDst); });
+    std::string wrong = device_->validated(
+        [&] { b = device_->create_buffer(whole(std::max<int64_t>(bytes, 1), kSlot), abi::kStorage | abi::kCopySrc | abi::kCopyDst); });
     if (!b || !wrong.empty()) return Error{"webgpu: allocating " + std::to_string(bytes) + " bytes: " + wrong};
     return std::unique_ptr<DeviceBuffer>(std::make_unique<GpuBuffer>(device_, b, bytes));
   }
@@ -137,13 +141,15 @@ class WebGpuTarget : public Target {
     return ok_status();
   }
 
-  Status launch(const Executable& executable, std::span<const BufferArg> buffers, std::span<const int64_t> scalars, int64_t items) override {
+  Status launch(const Executable& executable, std::span<const BufferArg> buffers, std::span<const int64_t> scalars,
+                int64_t items) override {
     const auto* code = dynamic_cast<const Pipeline*>(&executable);
     if (!code) return Error{"launch: the kernel was compiled for another device"};
     auto misfit = [&](const std::string& what) { return Error{"launch of kernel '" + code->name + "': " + what}; };
     if (buffers.size() != code->shader.used.size())
       return misfit(std::to_string(buffers.size()) + " buffers given, expected " + std::to_string(code->shader.used.size()));
-    if (scalars.size() != code->scalars) return misfit(std::to_string(scalars.size()) + " scalars given, expected " + std::to_string(code->scalars));
+    if (scalars.size() != code->scalars)
+      return misfit(std::to_string(scalars.size()) + " scalars given, expected " + std::to_string(code->scalars));
     for (int64_t s : scalars)
       if (s < INT32_MIN || s > INT32_MAX) return misfit("an extent of " + std::to_string(s) + ", expected 32 bits");
     if (items < 0 || items > INT32_MAX) return misfit(std::to_string(items) + " items, expected 0 to 2147483647");
@@ -153,7 +159,8 @@ class WebGpuTarget : public Target {
       auto* b = dynamic_cast<GpuBuffer*>(buffers[i].buffer);
       int64_t offset = buffers[i].offset;
       if (!b) return misfit("buffer " + std::to_string(i) + " is missing or of another device");
-      if (offset < 0 || offset >= b->capacity() || offset % kSlot) return misfit("buffer " + std::to_string(i) + " begins at " + std::to_string(offset) + ", expected a multiple of 256 inside it");
+      if (offset < 0 || offset >= b->capacity() || offset % kSlot)
+        return misfit("buffer " + std::to_string(i) + " begins at " + std::to_string(offset) + ", expected a multiple of 256 inside it");
       entries.push_back(entry(i, b->get(), offset, b->capacity() - offset));
     }
     int64_t at_once = items;
@@ -162,7 +169,8 @@ class WebGpuTarget : public Target {
       LUMEN_CHECK(grow_scratch(at_once * code->shader.scratch_bytes));
       entries.push_back(entry(buffers.size(), scratch_->get(), 0, scratch_->capacity()));
     }
-    for (int64_t first = 0; first < items; first += at_once) LUMEN_CHECK(dispatch(*code, entries, scalars, first, std::min(at_once, items - first)));
+    for (int64_t first = 0; first < items; first += at_once)
+      LUMEN_CHECK(dispatch(*code, entries, scalars, first, std::min(at_once, items - first)));
     return ok_status();
   }
 
@@ -186,8 +194,8 @@ class WebGpuTarget : public Target {
     auto* b = dynamic_cast<GpuBuffer*>(&buffer);
     if (!b) return Error{std::string(what) + ": a buffer of another device"};
     if (offset >= 0 && offset <= b->size() && static_cast<int64_t>(bytes) <= b->size() - offset) return b;
-    return Error{std::string(what) + ": bytes " + std::to_string(offset) + " .. " + std::to_string(offset + static_cast<int64_t>(bytes)) + " of a buffer of " +
-                 std::to_string(b->size())};
+    return Error{std::string(what) + ": bytes " + std::to_string(offset) + " .. " + std::to_string(offset + static_cast<int64_t>(bytes)) +
+                 " of a buffer of " + std::to_string(b->size())};
   }
 
   Status grow_scratch(int64_t bytes) {
@@ -198,7 +206,8 @@ class WebGpuTarget : public Target {
     return ok_status();
   }
 
-  Status dispatch(const Pipeline& code, std::vector<abi::BindGroupEntry> entries, std::span<const int64_t> scalars, int64_t first, int64_t count) {
+  Status dispatch(const Pipeline& code, std::vector<abi::BindGroupEntry> entries, std::span<const int64_t> scalars, int64_t first,
+                  int64_t count) {
     if (used_ == kSlots) LUMEN_CHECK(flush());
     if (!pass_) {
       abi::Labelled none{};
@@ -260,8 +269,10 @@ class WebGpuTarget : public Target {
     Status mapped = device_->map(staging, n);
     if (mapped) {
       const void* p = fn_.BufferGetConstMappedRange(staging, 0, static_cast<size_t>(n));
-      if (p) std::memcpy(bytes.data(), p, bytes.size());
-      else mapped = Error{"webgpu: reading back from " + device_->name + ": nothing is mapped"};
+      if (p)
+        std::memcpy(bytes.data(), p, bytes.size());
+      else
+        mapped = Error{"webgpu: reading back from " + device_->name + ": nothing is mapped"};
       fn_.BufferUnmap(staging);
     }
     fn_.BufferRelease(staging);
@@ -272,10 +283,10 @@ class WebGpuTarget : public Target {
   std::shared_ptr<Device> device_;
   const abi::Functions& fn_;
   Machine machine_;
-  int64_t most_ = 0;                      // bytes of a buffer
+  int64_t most_ = 0;  // bytes of a buffer
   abi::Buffer launches_ = nullptr;
-  std::vector<uint8_t> staged_;           // launches' data, not yet submitted
-  int64_t used_ = 0;                      // slots of it
+  std::vector<uint8_t> staged_;  // launches' data, not yet submitted
+  int64_t used_ = 0;             // slots of it
   abi::CommandEncoder encoder_ = nullptr;
   abi::ComputePass pass_ = nullptr;
   std::vector<abi::BindGroup> groups_;
