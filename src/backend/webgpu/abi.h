@@ -29,7 +29,7 @@ inline constexpr size_t kStrlen = SIZE_MAX;
 inline constexpr Enum kShaderSourceWgsl = 2, kAllowSpontaneous = 3, kFilterValidation = 1, kNoError = 1, kFeatureLevelCore = 2,
                       kBackendVulkan = 6, kHighPerformance = 2, kSuccess = 1, kInstanceExtras = 0x00030004;
 inline constexpr Flags kMapRead = 1, kCopySrc = 4, kCopyDst = 8, kUniform = 0x40, kStorage = 0x80,
-                       kPrimaryBackends = 1 | 4 | 8 | 32;  // all but OpenGL, whose start prints to stderr on servers
+                       kPrimaryBackends = 1 | 4 | 8 | 32;  // all but OpenGL
 
 struct StringView {
   const char* data;
