@@ -15,6 +15,19 @@ namespace {
 
 std::string text(abi::StringView s) { return s.data ? std::string(s.data, s.length == abi::kStrlen ? std::strlen(s.data) : s.length) : ""; }
 
+// The library's messages run over several lines; an error is one.
+std::string one_line(const std::string& s) {
+  std::string out;
+  for (char c : s) {
+    if (c != '\n' && c != ' ')
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
+  }
+  while (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
 // Where scripts/fetch_wgpu.sh puts it, seen from the working directory and from a program in build/.
 std::vector<std::string> usual_places() {
   std::vector<std::string> out;
@@ -91,7 +104,8 @@ Status Device::request() {
   wait(got);
   adapter_ = static_cast<abi::Adapter>(got.handle);
   if (!adapter_)
-    return Error{"webgpu: no device (" + got.why + "); a Vulkan driver is needed, such as Debian's mesa-vulkan-drivers with libvulkan1"};
+    return Error{"webgpu: no device (" + one_line(got.why) +
+                 "); a Vulkan driver is needed, such as Debian's mesa-vulkan-drivers with libvulkan1"};
   abi::AdapterInfo info{};
   fn.AdapterGetInfo(adapter_, &info);
   name = text(info.device);
@@ -116,7 +130,7 @@ Status Device::request() {
   fn.AdapterRequestDevice(adapter_, &d, on_device);
   wait(made);
   device = static_cast<abi::Device>(made.handle);
-  if (!device) return Error{"webgpu: " + name + " gives no device: " + made.why};
+  if (!device) return Error{"webgpu: " + name + " gives no device: " + one_line(made.why)};
   queue = fn.DeviceGetQueue(device);
   return ok_status();
 }
@@ -175,13 +189,13 @@ Status Device::map(abi::Buffer buffer, int64_t bytes) {
   on.callback = [](abi::Enum status, abi::StringView why, void* user, void*) { *static_cast<Answer*>(user) = {true, status, text(why)}; };
   fn.BufferMapAsync(buffer, abi::kMapRead, 0, static_cast<size_t>(bytes), on);
   while (!got.done) poll(true);
-  if (got.status != abi::kSuccess) return Error{"webgpu: reading back from " + name + ": " + got.why};
+  if (got.status != abi::kSuccess) return Error{"webgpu: reading back from " + name + ": " + one_line(got.why)};
   return ok_status();
 }
 
 Status Device::failure() {
   if (uncaptured_.empty()) return ok_status();
-  return Error{"webgpu: " + std::exchange(uncaptured_, {})};
+  return Error{"webgpu: " + one_line(std::exchange(uncaptured_, {}))};
 }
 
 }  // namespace lumen::webgpu
