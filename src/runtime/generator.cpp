@@ -19,6 +19,13 @@ Generator::~Generator() {
   thread_.join();
 }
 
+std::unique_lock<std::mutex> Generator::enter() {
+  ++at_the_door_;
+  std::unique_lock lock(mutex_);
+  --at_the_door_;
+  return lock;
+}
+
 Result<uint64_t> Generator::submit(Request r) {
   for (const std::string& s : r.stop)
     if (s.empty()) return Error{"stop: expected texts of at least one character", true};
@@ -27,7 +34,7 @@ Result<uint64_t> Generator::submit(Request r) {
   auto l = std::make_shared<Live>();
   l->prompt = static_cast<int64_t>(r.prompt.size());
   if (model_.tokenizer) l->decoder = std::make_unique<StreamDecoder>(*model_.tokenizer);
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
   LUMEN_TRY(id, scheduler_.add(r.prompt, r.max_tokens, stop, r.sampling));
   l->request = std::move(r);
   live_[id] = l;
@@ -36,13 +43,13 @@ Result<uint64_t> Generator::submit(Request r) {
 }
 
 void Generator::cancel(uint64_t id) {
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
   cancelled_.push_back(id);
   wake_.notify_all();
 }
 
 size_t Generator::active() {
-  std::lock_guard lock(mutex_);
+  auto lock = enter();
   return live_.size();
 }
 
@@ -175,11 +182,13 @@ void Generator::loop() {
       for (auto& [id, l] : live_) ids.push_back(id);
       lock.unlock();
       for (uint64_t id : ids) handle({id, -1, 0, engine::Finish::Failed});
+      while (at_the_door_.load() > 0) std::this_thread::yield();
       lock.lock();
       continue;
     }
     lock.unlock();
     for (const engine::Event& e : *events) handle(e);
+    while (at_the_door_.load() > 0) std::this_thread::yield();
     lock.lock();
   }
 }

@@ -1,5 +1,6 @@
 // Generator: requests in, text out. One thread of its own runs the scheduler; callbacks come from that thread.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <functional>
@@ -54,6 +55,8 @@ class Generator {
     int64_t generated = 0, prompt = 0;
     bool stopped = false;
   };
+  // The lock for callers from outside: the loop, which holds it through a step, lets those who wait go first.
+  std::unique_lock<std::mutex> enter();
   void loop();
   void handle(const engine::Event& e);
   bool release(Live& l, bool end);  // moves text from held to pending; true: a stop text was met
@@ -62,6 +65,7 @@ class Generator {
   engine::Scheduler scheduler_;
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::atomic<int> at_the_door_{0};  // callers that wait for mutex_
   std::map<uint64_t, std::shared_ptr<Live>> live_;
   std::vector<uint64_t> cancelled_;
   bool stop_ = false;
