@@ -20,7 +20,7 @@ unmount() {
 unmount
 rm -rf --one-file-system "$root"
 if [ ! -f "$dir/base.tar" ]; then
-  debootstrap --variant=minbase bookworm "$root" "${DEBIAN_MIRROR:-http://deb.debian.org/debian}"
+  debootstrap --variant=minbase bookworm "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
   tar -C "$root" -cf "$dir/base.tar.part" .
   mv "$dir/base.tar.part" "$dir/base.tar"
 else

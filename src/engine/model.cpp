@@ -2,6 +2,8 @@
 #include "engine/model.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <thread>
 
@@ -70,6 +72,13 @@ ir::Function Model::optimised(const ir::Function& f) const {
   passes::Options o;
   o.integer_dots = !options_.exact;
   o.activation = [this](int group) { return activation_format(*lib_, group); };
+  // LUMEN_DUMP=ir prints what the passes leave, LUMEN_DUMP=ir:after=fuse what one of them does, on stderr.
+  if (const char* dump = std::getenv("LUMEN_DUMP")) {
+    std::string what = dump, pass = what == "ir" ? passes::pass_names().back() : what.rfind("ir:after=", 0) == 0 ? what.substr(9) : "";
+    o.after = [pass](const std::string& done, const ir::Function& after) {
+      if (done == pass) std::fprintf(stderr, "%s\n", ir::print(after).c_str());
+    };
+  }
   passes::run(copy, o);
   return copy;
 }
