@@ -2,14 +2,10 @@
 #include "engine/model.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <thread>
 
-#include "compiler/passes/passes.h"
-#include "engine/activation.h"
-#include "engine/gguf_source.h"
+#include "engine/instance.h"
 
 namespace lumen::engine {
 
@@ -24,24 +20,10 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   m->file_ = file;
   m->target_ = target;
   m->options_ = options;
-  LUMEN_TRY(arch, file->get_string("general.architecture"));
-  const ast::ModelDecl* decl = lib->model_for("gguf", std::string(arch));
-  if (!decl) {
-    std::string known;
-    for (const std::string& n : lib->model_names()) known += (known.empty() ? "" : ", ") + n;
-    return Error{file->path() + ": general.architecture is " + quoted(arch) + ", which no model declaration handles (known: " + known +
-                 "); a `model` with `arch gguf \"" + std::string(arch) + "\"` in a .lum file (--lum DIR) would teach it"};
-  }
-  GgufSource source(*lib, *file);
-  LUMEN_TRY(instance, sema::instantiate(*lib, *decl, source));
+  LUMEN_TRY(instance, instantiate(*lib, *file, options.exact));
   m->instance_ = std::move(instance);
-  if (options.exact) passes::widen_states(m->instance_.forward);
-  const ir::Type& out = m->instance_.forward.values[m->instance_.forward.results[0]].type;
-  m->vocab_ = out.dims.back().value;
-  int64_t trained = INT64_MAX;
-  if (auto it = m->instance_.config.find("context"); it != m->instance_.config.end())
-    if (auto* n = std::get_if<int64_t>(&it->second)) trained = *n;
-  m->context_ = options.context > 0 ? options.context : std::min<int64_t>(trained, 4096);
+  m->vocab_ = vocabulary(m->instance_);
+  m->context_ = context_length(m->instance_, options.context);
   m->batch_ = std::min(options.batch, m->context_ * std::max<int64_t>(options.sequences, 1));
   m->max_rows_ = std::clamp<int64_t>((64 << 20) / (m->vocab_ * 4), 1, m->batch_);
   m->pages_per_sequence_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
@@ -67,27 +49,11 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   return m;
 }
 
-ir::Function Model::optimised(const ir::Function& f) const {
-  ir::Function copy = f;
-  passes::Options o;
-  o.integer_dots = !options_.exact;
-  o.activation = [this](int group) { return activation_format(*lib_, group); };
-  // LUMEN_DUMP=ir prints what the passes leave, LUMEN_DUMP=ir:after=fuse what one of them does, on stderr.
-  if (const char* dump = std::getenv("LUMEN_DUMP")) {
-    std::string what = dump, pass = what == "ir" ? passes::pass_names().back() : what.rfind("ir:after=", 0) == 0 ? what.substr(9) : "";
-    o.after = [pass](const std::string& done, const ir::Function& after) {
-      if (done == pass) std::fprintf(stderr, "%s\n", ir::print(after).c_str());
-    };
-  }
-  passes::run(copy, o);
-  return copy;
-}
-
 Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int hint) {
   auto r = std::make_unique<Ready>();
   int64_t tokens = hint > 0 ? hint : batch_;
   std::map<std::string, int64_t> bounds = {{"T", tokens}, {"R", std::min(tokens, max_rows_)}, {"S", std::max<int64_t>(options_.sequences, 1)}, {"B", pages_per_sequence_}, {"P", pages_}};
-  LUMEN_TRY(plan, plan::make_plan(optimised(f), *kernels_, bounds, hint));
+  LUMEN_TRY(plan, plan::make_plan(optimise(*lib_, f, options_.exact), *kernels_, bounds, hint));
   r->plan = std::move(plan);
   LUMEN_TRY(weights, store_->bind(r->plan, options_.progress));
   r->weights = std::move(weights);

@@ -62,7 +62,6 @@ class Model {
   };
   Result<Ready*> ready(int hint);
   Result<std::unique_ptr<Ready>> prepare(const ir::Function& f, int hint);
-  ir::Function optimised(const ir::Function& f) const;
   Status upload(const Batch& batch, std::map<std::string, int64_t>& symbols);
   Status check(const Batch& batch) const;
 

@@ -23,7 +23,6 @@ struct Sequence {
   Sampler sampler{SamplerOptions{}};
   std::vector<int32_t> pages;
   Finish finish = Finish::None;
-  int32_t cached_from = -1;
 };
 
 // One new token of a sequence, or its end.

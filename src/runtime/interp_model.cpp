@@ -4,9 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "compiler/passes/passes.h"
-#include "engine/activation.h"
-#include "engine/gguf_source.h"
+#include "engine/instance.h"
 
 namespace lumen::runtime {
 
@@ -17,19 +15,11 @@ Result<std::unique_ptr<InterpModel>> InterpModel::load(std::shared_ptr<const sem
   m->file_ = file;
   m->host_ = host;
   m->options_ = options;
-  LUMEN_TRY(arch, file->get_string("general.architecture"));
-  const ast::ModelDecl* decl = lib->model_for("gguf", std::string(arch));
-  if (!decl) return Error{file->path() + ": general.architecture is " + quoted(arch) + ", which no model declaration handles"};
-  engine::GgufSource source(*lib, *file);
-  LUMEN_TRY(instance, sema::instantiate(*lib, *decl, source));
+  LUMEN_TRY(instance, engine::instantiate(*lib, *file, options.exact));
   m->instance_ = std::move(instance);
-  if (options.exact) passes::widen_states(m->instance_.forward);
   const ir::Function& f = m->instance_.forward;
-  m->vocab_ = f.values[f.results[0]].type.dims.back().value;
-  int64_t trained = INT64_MAX;
-  if (auto it = m->instance_.config.find("context"); it != m->instance_.config.end())
-    if (auto* n = std::get_if<int64_t>(&it->second)) trained = *n;
-  m->context_ = options.context > 0 ? options.context : std::min<int64_t>(trained, 4096);
+  m->vocab_ = engine::vocabulary(m->instance_);
+  m->context_ = engine::context_length(m->instance_, options.context);
   m->pages_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
 
   // All weights in their own storage: a plan that packs none.
@@ -56,12 +46,7 @@ Result<std::unique_ptr<InterpModel>> InterpModel::load(std::shared_ptr<const sem
 }
 
 ir::Function InterpModel::optimised(ir::Function f) const {
-  if (!options_.passes) return f;
-  passes::Options o;
-  o.integer_dots = !options_.exact;
-  o.activation = [this](int group) { return engine::activation_format(*lib_, group); };
-  passes::run(f, o);
-  return f;
+  return options_.passes ? engine::optimise(*lib_, std::move(f), options_.exact) : f;
 }
 
 Status InterpModel::check(const engine::Batch& b) const {

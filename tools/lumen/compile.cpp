@@ -14,7 +14,7 @@
 #include "compiler/plan/plan.h"
 #include "compiler/sema/embedded.h"
 #include "compiler/syntax/parser.h"
-#include "engine/activation.h"
+#include "engine/instance.h"
 #include "engine/gguf_source.h"
 
 namespace lumen::tool {

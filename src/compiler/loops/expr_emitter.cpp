@@ -171,7 +171,6 @@ Reg ExprEmitter::value_op(const ExprPtr& e, int lanes) {
 
 Reg ExprEmitter::int_value_op(const ExprPtr& e, int lanes) {
   auto a = [&](int i) { return value(e->args[i], lanes); };
-  bool boolean = e->args.back()->type == DType::Bool;
   bool is_unsigned = !is_signed(e->args[0]->type);
   auto shift = [&](LOp by_imm, LOp by_reg) {
     const ExprPtr& n = e->args[1];
@@ -207,7 +206,6 @@ Reg ExprEmitter::int_value_op(const ExprPtr& e, int lanes) {
       break;
     default: break;
   }
-  (void)boolean;
   return fail("integer operation " + std::string(ir::name(e->op)), lanes);
 }
 

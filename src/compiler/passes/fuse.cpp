@@ -37,7 +37,7 @@ void find_reads(const ExprPtr& e, int slot, bool inside, Reads& r) {
   for (const ExprPtr& a : e->args) find_reads(a, slot, inside || e->kind == Ek::Reduce, r);
 }
 
-bool wanted(const ir::Function& f, const ir::Value& producer, const ir::Value& reader, int slot) {
+bool wanted(const ir::Value& producer, const ir::Value& reader, int slot) {
   if (producer.kind != ir::ValueKind::Compute || producer.type.format || producer.type.scalar != DType::F32) return false;
   if (reader.kind == ir::ValueKind::Scatter && slot == 0) return false;
   Reads reads;
@@ -56,7 +56,6 @@ bool wanted(const ir::Function& f, const ir::Value& producer, const ir::Value& r
     return dots <= 2;
   }
   if (p.reduce) return reads.identity && same_domain && !r.dot;
-  (void)f;
   return reads.loads == 1 || reads.identity;
 }
 
@@ -97,7 +96,7 @@ void fuse(ir::Function& f) {
       changed = false;
       for (size_t slot = 0; slot < v.operands.size() && !changed; ++slot) {
         const ir::Value& p = f.values[v.operands[slot]];
-        if (uses[p.id] != 1 || std::count(v.operands.begin(), v.operands.end(), p.id) != 1 || !wanted(f, p, v, static_cast<int>(slot))) continue;
+        if (uses[p.id] != 1 || std::count(v.operands.begin(), v.operands.end(), p.id) != 1 || !wanted(p, v, static_cast<int>(slot))) continue;
         if (p.kind != ir::ValueKind::Compute) continue;
         // The producer's operands gain this reader; the producer itself dies.
         for (int o : p.operands) ++uses[o];

@@ -87,6 +87,18 @@ class Runner {
   const Plan* plan_ = nullptr;
   std::shared_ptr<DeviceBuffer> arena_;
   std::vector<std::vector<BufferArg>> args_;  // one list a launch
+  // Run-time extents by number, so that a step looks nothing up by name.
+  struct Factor {
+    int64_t value, divisor;
+    int symbol;  // -1: value
+  };
+  struct Extents {
+    std::vector<int> scalars;
+    std::vector<Factor> items;
+  };
+  int number_of(const std::string& symbol);
+  std::vector<std::string> symbols_;
+  std::vector<Extents> extents_;  // one a launch
 };
 
 }  // namespace lumen::plan

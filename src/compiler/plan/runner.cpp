@@ -26,32 +26,38 @@ Result<Runner> Runner::create(Target& target, const Plan& plan, const std::map<s
       }
     }
     r.args_.push_back(std::move(args));
+    const loops::Kernel& k = l.kernel->lowered.kernel;
+    Extents e;
+    for (const std::string& name : k.scalars) e.scalars.push_back(r.number_of(name));
+    for (const loops::CountFactor& c : k.items) e.items.push_back({c.value, c.divisor, c.symbol.empty() ? -1 : r.number_of(c.symbol)});
+    r.extents_.push_back(std::move(e));
   }
   return r;
 }
 
+int Runner::number_of(const std::string& symbol) {
+  for (size_t i = 0; i < symbols_.size(); ++i)
+    if (symbols_[i] == symbol) return static_cast<int>(i);
+  symbols_.push_back(symbol);
+  return static_cast<int>(symbols_.size()) - 1;
+}
+
 Status Runner::run(const std::map<std::string, int64_t>& symbols) {
+  std::vector<int64_t> values;
+  for (const std::string& name : symbols_) {
+    auto it = symbols.find(name);
+    if (it == symbols.end()) return Error{"plan " + plan_->function.name + ": no value for " + name};
+    values.push_back(it->second);
+  }
+  std::vector<int64_t> scalars;
   if (profile) times.assign(plan_->launches.size(), 0);
   for (size_t i = 0; i < plan_->launches.size(); ++i) {
-    const loops::Kernel& k = plan_->launches[i].kernel->lowered.kernel;
-    int64_t scalars[8], items = 1;
-    if (k.scalars.size() > 8) return Error{"kernel " + k.name + ": more than 8 run-time extents"};
-    for (size_t s = 0; s < k.scalars.size(); ++s) {
-      auto it = symbols.find(k.scalars[s]);
-      if (it == symbols.end()) return Error{"kernel " + k.name + ": no value for " + k.scalars[s]};
-      scalars[s] = it->second;
-    }
-    for (const loops::CountFactor& c : k.items) {
-      int64_t n = c.value;
-      if (!c.symbol.empty()) {
-        auto it = symbols.find(c.symbol);
-        if (it == symbols.end()) return Error{"kernel " + k.name + ": no value for " + c.symbol};
-        n = it->second;
-      }
-      items *= (n + c.divisor - 1) / c.divisor;
-    }
+    scalars.clear();
+    for (int s : extents_[i].scalars) scalars.push_back(values[s]);
+    int64_t items = 1;
+    for (const Factor& c : extents_[i].items) items *= ((c.symbol < 0 ? c.value : values[c.symbol]) + c.divisor - 1) / c.divisor;
     auto start = std::chrono::steady_clock::now();
-    LUMEN_CHECK(target_->launch(*plan_->launches[i].kernel->code, args_[i], {scalars, k.scalars.size()}, items));
+    LUMEN_CHECK(target_->launch(*plan_->launches[i].kernel->code, args_[i], scalars, items));
     if (profile) {
       LUMEN_CHECK(target_->synchronize());
       times[i] = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();

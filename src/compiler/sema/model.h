@@ -61,7 +61,6 @@ struct ModelInstance {
   std::map<std::string, StaticValue> config;
   std::vector<Weight> weights;
   std::vector<State> states;
-  std::vector<std::string> unused_tensors;  // filled by the engine
 };
 
 // Errors: missing key or tensor, wrong shape: one line that names the file, the key or tensor, what was expected and found;
