@@ -41,13 +41,14 @@ ARROWS = {
     "runtime": COMPILER + ["engine", "tokenizer", "chat", "checkpoint", "hub"],
     "hub": [],
     "server": ["runtime", "engine", "tokenizer", "chat"],
-    "measure": ["runtime", "engine"],
+    "measure": COMPILER + ["runtime", "engine"],
     "capi": ["runtime", "cpu", "gpu", "null"] + DEVICES,
 }
 TEST_ARROWS = {  # kernels are checked against the interpreter; sources of .lum and GGUF files feed tests
     **{d: COMPILER for d in COMPILER + ["cpu", "gpu", "null"] + DEVICES},
     **{r: ["checkpoint"] for r in ["tokenizer", "chat"]},
 }
+TEST_ARROWS["plan"] = COMPILER + ["null"]  # plans are made for some device: one that only lists its kernels
 TEST_ARROWS["tokenizer"] = ["checkpoint"]  # real vocabularies come in GGUF files
 SCALARS = {"bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f16", "bf16", "f32", "f64"}
 

@@ -25,6 +25,7 @@ Action declare_tokenize(Arguments& a);
 Action declare_detokenize(Arguments& a);
 Action declare_inspect(Arguments& a);
 Action declare_bench(Arguments& a);
+Action declare_bench_kernels(Arguments& a);
 Action declare_compile(Arguments& a);
 Action declare_quantize(Arguments& a);
 Action declare_doctor(Arguments& a);

@@ -17,6 +17,7 @@ std::span<const Command> commands() {
       {"detokenize", "token ids to text", declare_detokenize},
       {"inspect", "what a model file holds and what Lumen will do with it", declare_inspect},
       {"bench", "measure prefill and decode speed", declare_bench},
+      {"bench-kernels", "measure the matrix product of each weight format", declare_bench_kernels},
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
       {"quantize", "write a model file in another format", declare_quantize},
       {"doctor", "this machine: CPU, targets, caches, bandwidth, what is missing and how to get it", declare_doctor},

@@ -9,17 +9,18 @@ namespace {
 
 class IntegerKernel {
  public:
-  IntegerKernel(LowerContext& c, const DotOperand& d, WeightReader& reader, int groups, const TokenRows& x)
-      : b_(c.b), d_(d), w_(reader), lanes_(c.s.lanes), groups_(groups), x_(x), tokens_(x.count()), cells_(groups * x.count()) {}
+  IntegerKernel(LowerContext& c, const DotOperand& d, WeightReader& reader, int groups, const TokenRows& x, std::vector<Reg>& acc)
+      : b_(c.b), d_(d), w_(reader), lanes_(c.s.lanes), groups_(groups), x_(x), tokens_(x.count()), cells_(groups * x.count()), registers_(c.m.vector_registers), acc_(acc) {}
 
-  std::vector<Reg> run(bool panel, const std::vector<Reg>& base) {
-    for (int i = 0; i < cells_; ++i) acc_.push_back(variable(Ty::F32));
+  void run(bool panel, const std::vector<Reg>& base, const KBlock& block) {
+    panel_ = panel;
     int64_t chunk_units = d_.layout.chunk / formats::kUnit;
     int64_t super = std::max<int64_t>({d_.p_run, d_.o_run, formats::kUnit}) / formats::kUnit;  // units
     if (panel) {  // the panel is one long row of units
       bool inner_loop = super > 2 && (d_.o_run == 0 || d_.o_run == d_.p_run);
-      b_.for_(0, d_.k / formats::kUnit, super, [&](Reg first) { super_run(base, first, 0, super, inner_loop); });
-      return acc_;
+      Reg units = block.first ? b_.op(LOp::ShrS, {block.count}, 5) : b_.i64(d_.k / formats::kUnit);
+      b_.for_(b_.i64(0), units, super, [&](Reg first) { super_run(base, first, 0, super, inner_loop, block.first); });
+      return;
     }
     b_.for_(0, d_.k / d_.layout.chunk, 1, [&](Reg chunk) {
       std::vector<Reg> at;
@@ -32,7 +33,6 @@ class IntegerKernel {
         for (int64_t u = 0; u < chunk_units; u += super) super_run(at, Reg{}, u, super, false, k0);
       }
     });
-    return acc_;
   }
 
  private:
@@ -67,6 +67,7 @@ class IntegerKernel {
       UnitAt at{base, first, 0};
       w_.begin_unit(at);
       k_reg_ = b_.mul_imm(first, formats::kUnit);
+      if (k0) k_reg_ = b_.add(k_reg_, k0);
       k_fixed_ = 0;
       finish_p(0);
       if (offsets) finish_o(0);
@@ -102,39 +103,46 @@ class IntegerKernel {
     bool halves = d_.halves();
     int order[8] = {0, 4, 1, 5, 2, 6, 3, 7};
     if (halves) for (int i = 0; i < 8; ++i) order[i] = i;
-    int chains = cells_ * d_.parts();
-    sums_.assign(chains, Reg{});
-    int length = 0;
-    for (int i = 0; i < 8; ++i) {
-      column(order[i]);
-      bool half_ends = halves && i == 3, unit_ends = i == 7;
-      if (!d_.dot4 && (++length == d_.chain || half_ends || unit_ends)) {
-        flush(order[i] / 4);
-        length = 0;
-      }
-      if (d_.dot4 && (half_ends || unit_ends)) flush(order[i] / 4);
-      if (half_ends || unit_ends) {
-        int half = halves && unit_ends ? 1 : 0;
-        if (d_.p_run == 16) {
-          bias_sums(half);
-          finish_p(half);
-        } else if (unit_ends) {
-          bias_sums(-1);
-        }
-        if (d_.has_offset() && d_.o_run == 16 && halves) {
-          offset_sums(half);
-          finish_o(half);
-        }
-        else if (unit_ends && d_.has_offset()) {
-          if (d_.o_run == 16) for (int h = 0; h < 2; ++h) { offset_sums(h); finish_o(h); }
-          else offset_sums(-1);
-        }
-      }
+    sums_.assign(cells_ * d_.parts(), Reg{});
+    // A part after the other where both parts' sums together would not fit the registers; a panel's codes cost only a load.
+    bool by_part = d_.parts() == 2 && panel_ && cells_ * 2 > registers_ / 2;
+    int step = halves ? 4 : 8;
+    for (int from = 0; from < 8; from += step) {
+      int half = halves ? from / 4 : 0;
+      if (by_part) for (int part = 0; part < 2; ++part) columns(order + from, step, half, part, part + 1);
+      else columns(order + from, step, half, 0, d_.parts());
+      end_of_columns(halves, half, from + step == 8);
     }
   }
 
-  void column(int c) {
-    for (int part = 0; part < d_.parts(); ++part) {
+  // Products of some columns of a unit, into the run's sums.
+  void columns(const int* order, int count, int half, int part0, int part1) {
+    for (int i = 0, length = 0; i < count; ++i) {
+      column(order[i], part0, part1);
+      if (i + 1 < count && (d_.dot4 || ++length < d_.chain)) continue;
+      flush(half, part0, part1);
+      length = 0;
+    }
+  }
+
+  void end_of_columns(bool halves, int half, bool unit_ends) {
+    if (d_.p_run == 16) {
+      bias_sums(half);
+      finish_p(half);
+    } else if (unit_ends) {
+      bias_sums(-1);
+    }
+    if (d_.has_offset() && d_.o_run == 16 && halves) {
+      offset_sums(half);
+      finish_o(half);
+    } else if (unit_ends && d_.has_offset()) {
+      if (d_.o_run == 16) for (int h = 0; h < 2; ++h) { offset_sums(h); finish_o(h); }
+      else offset_sums(-1);
+    }
+  }
+
+  void column(int c, int part0, int part1) {
+    for (int part = part0; part < part1; ++part) {
       std::vector<Reg> w;
       for (int g = 0; g < groups_; ++g) w.push_back(w_.column(c, part, g));
       for (int t = 0; t < tokens_; ++t) {
@@ -153,23 +161,24 @@ class IntegerKernel {
     }
   }
 
-  // i16 (or i32) sums of the current chain into the run's i32 sums, times the integer scale.
-  void flush(int half) {
+  // i16 (or i32) sums of the current chain into the run's i32 sums, times the integer scale; the high part counts sixteen times.
+  void flush(int half, int part0, int part1) {
     bool pairs = d_.scale_int >= 0 && d_.layout.scale[d_.scale_int].pairs;
     for (int g = 0; g < groups_; ++g) {
       Reg scale = d_.scale_int >= 0 ? w_.scale_dup(pairs ? half : 0, g) : Reg{};
-      Reg factor = d_.dot4 ? (scale ? b_.op(LOp::ShrS, {scale}, 16) : Reg{}) : (scale ? scale : b_.i32(0x00010001, lanes_));
+      Reg factor = d_.dot4 && scale ? b_.op(LOp::ShrS, {scale}, 16) : scale;
       for (int t = 0; t < tokens_; ++t) {
         int cell = t * groups_ + g;
-        Reg total;
-        for (int part = 0; part < d_.parts(); ++part) {
+        for (int part = part0; part < part1; ++part) {
           Reg& sum = sums_[cell * d_.parts() + part];
-          Reg wide = d_.dot4 ? (factor ? b_.mul(sum, factor) : sum) : b_.op(LOp::MaddWD, {sum, factor});
-          if (part == 1) wide = b_.op(LOp::Shl, {wide}, 4);
-          total = total ? b_.add(total, wide) : wide;
+          int weight = part == 1 ? 16 : 1;
+          Reg wide;
+          if (d_.dot4) wide = factor ? b_.mul(sum, factor) : sum;
+          else wide = b_.op(LOp::MaddWD, {sum, factor ? factor : b_.i32(weight * 0x00010001, lanes_)});
+          if (weight > 1 && (d_.dot4 || factor)) wide = b_.op(LOp::Shl, {wide}, 4);
+          into(p_, p_, looped_, cell, wide);
           sum = Reg{};
         }
-        into(p_, p_, looped_, cell, total);
       }
     }
   }
@@ -252,8 +261,10 @@ class IntegerKernel {
   WeightReader& w_;
   int lanes_, groups_;
   const TokenRows& x_;
-  int tokens_, cells_;
-  std::vector<Reg> acc_, p_, m_, o_, corr_, osum_, sums_;
+  int tokens_, cells_, registers_;
+  bool panel_ = false;
+  std::vector<Reg>& acc_;
+  std::vector<Reg> p_, m_, o_, corr_, osum_, sums_;
   bool looped_ = false;
   Reg k_reg_;
   int64_t k_fixed_ = 0;
@@ -261,19 +272,15 @@ class IntegerKernel {
 
 }  // namespace
 
-std::vector<Reg> integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& base, int groups,
-                                const TokenRows& x) {
-  return IntegerKernel(c, d, reader, groups, x).run(panel, base);
+void integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& base, int groups,
+                    const TokenRows& x, const KBlock& block, std::vector<Reg>& acc) {
+  IntegerKernel(c, d, reader, groups, x, acc).run(panel, base, block);
 }
 
-std::vector<Reg> float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& base, int groups, const TokenRows& x) {
+void float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& base, int groups, const TokenRows& x, const KBlock& block,
+                  std::vector<Reg>& acc) {
   Builder& b = c.b;
   int lanes = c.s.lanes;
-  std::vector<Reg> acc;
-  for (int i = 0; i < groups * x.count(); ++i) {
-    acc.push_back(b.reg(Ty::F32, lanes));
-    b.set(acc.back(), b.f32(0, lanes));
-  }
   int64_t row = static_cast<int64_t>(lanes) * size_of(d.layout.element);
   auto step = [&](Reg k, int64_t fixed) {
     Reg wk = b.mul_imm(k, row), xk = b.mul_imm(k, 4);
@@ -284,10 +291,11 @@ std::vector<Reg> float_kernel(LowerContext& c, const DotOperand& d, const std::v
       for (int g = 0; g < groups; ++g) b.set_op(acc[t * groups + g], LOp::Fma, {w[g], xv, acc[t * groups + g]});
     }
   };
-  int64_t unroll = 4, whole = d.k / unroll * unroll;
-  b.for_(0, whole, unroll, [&](Reg k) { for (int64_t u = 0; u < unroll; ++u) step(k, u); });
-  b.for_(whole, d.k, 1, [&](Reg k) { step(k, 0); });
-  return acc;
+  int64_t unroll = 4;
+  Reg first = block.first ? block.first : b.i64(0), end = block.first ? b.add(first, block.count) : b.i64(d.k);
+  Reg whole = block.first ? b.mul_imm(b.op(LOp::ShrS, {end}, 2), unroll) : b.i64(d.k / unroll * unroll);
+  b.for_(first, whole, unroll, [&](Reg k) { for (int64_t u = 0; u < unroll; ++u) step(k, u); });
+  b.for_(whole, end, 1, [&](Reg k) { step(k, 0); });
 }
 
 }  // namespace lumen::loops

@@ -1,5 +1,7 @@
 // Dot products with weights: an item is a tile of rows; tokens are walked inside, so that a tile's weights are read once.
 // The body around the dots (residual, bias, gate) is evaluated on the accumulators before the one store.
+#include <algorithm>
+
 #include "compiler/loops/dot_kernel.h"
 
 namespace lumen::loops {
@@ -31,55 +33,127 @@ class DotLowering {
     groups_ = c_.s.row_groups;
     lanes_ = c_.s.lanes;
     tile_ = static_cast<int64_t>(groups_) * lanes_;
+    for (const DotOperand& d : dots_) parts_ |= c_.s.k_block > 0 && d.k > c_.s.k_block;
+    for (const DotOperand& d : dots_)  // blocks hold whole runs of scales
+      if (d.form && c_.s.k_block % std::max<int64_t>({d.p_run, d.o_run, formats::kUnit})) parts_ = false;
+    int64_t block = c_.s.one_token ? 0 : c_.s.token_block;
+    if (block > 0) c_.add_item_factor(c_.v.dims[0], block);
     c_.add_item_factor(c_.v.dims[1], tile_);
-    bool panel = c_.s.panel;
     for (DotOperand& d : dots_) {
       panels_.push_back(Panel{});
-      if (!panel || !d.form) continue;
+      if (!c_.s.panel || !d.form) continue;
       panels_.back() = panel_of(d, groups_, lanes_);
-      panels_.back().buffer = b_.buffer("panel", BufferKind::Scratch, (panels_.back().unit_bytes * (d.k / formats::kUnit) + 63) / 64 * 64);
+      int64_t k = parts_ ? std::min(d.k, c_.s.k_block) : d.k;
+      panels_.back().buffer = b_.buffer("panel", BufferKind::Scratch, (panels_.back().unit_bytes * (k / formats::kUnit) + 63) / 64 * 64);
     }
-    b_.for_(b_.begin(), b_.end(), 1, [&](Reg item) { c_.e.scoped([&] { tile(item); }); });
+    if (parts_)
+      for (size_t i = 0; i < dots_.size(); ++i) sums_.push_back(b_.buffer("sums", BufferKind::Scratch, block * tile_ * 4));
+    b_.for_(b_.begin(), b_.end(), 1, [&](Reg item) { c_.e.scoped([&] { tile(item, block); }); });
     return c_.finish();
   }
 
  private:
-  void tile(Reg item) {
+  void tile(Reg item, int64_t block) {
+    Reg total = c_.s.one_token ? b_.i64(1) : c_.e.dim(c_.v.dims[0]);
+    Reg from = b_.i64(0), to = total;
+    if (block > 0) {
+      Reg tiles = b_.i64((n_ + tile_ - 1) / tile_);
+      from = b_.mul_imm(b_.op(LOp::Div, {item, tiles}), block);
+      to = b_.op(LOp::Min, {b_.add_imm(from, block), total});
+      item = b_.op(LOp::Mod, {item, tiles});
+    }
     std::vector<std::vector<Reg>> bases;
-    for (size_t i = 0; i < dots_.size(); ++i) {
-      const DotOperand& d = dots_[i];
+    for (const DotOperand& d : dots_) {
       std::vector<Reg> base;
       Reg first = b_.mul_imm(item, groups_ * d.layout.group_bytes());
       for (int g = 0; g < groups_; ++g) base.push_back(b_.add_imm(first, g * d.layout.group_bytes()));
-      if (panels_[i].buffer >= 0) fill_panel(b_, d, panels_[i], base);
       bases.push_back(base);
     }
     Reg n0 = b_.mul_imm(item, tile_);
-    if (c_.s.one_token) {
-      tokens(b_.i64(0), 1, bases, n0);
+    if (parts_) {
+      for (size_t i = 0; i < dots_.size(); ++i) sum_parts(i, from, to, bases[i]);
+      over_tokens(from, to, [&](Reg t0, int count) {
+        std::vector<std::vector<Reg>> acc;
+        for (size_t i = 0; i < dots_.size(); ++i) acc.push_back(load_sums(i, b_.sub(t0, from), count));
+        store(t0, count, n0, acc);
+      });
       return;
     }
-    Reg total = c_.e.dim(c_.v.dims[0]);
-    int wide = c_.s.tokens;
-    Reg whole = wide == 1 ? b_.i64(0) : b_.mul_imm(b_.op(LOp::Div, {total, b_.i64(wide)}), wide);
-    if (wide > 1) b_.for_(b_.i64(0), whole, wide, [&](Reg t) { c_.e.scoped([&] { tokens(t, wide, bases, n0); }); });
-    b_.for_(whole, total, 1, [&](Reg t) { c_.e.scoped([&] { tokens(t, 1, bases, n0); }); });
+    for (size_t i = 0; i < dots_.size(); ++i)
+      if (panels_[i].buffer >= 0) fill_panel(b_, dots_[i], panels_[i], bases[i], b_.i64(0), b_.i64(dots_[i].k / formats::kUnit));
+    over_tokens(from, to, [&](Reg t0, int count) {
+      std::vector<std::vector<Reg>> acc;
+      for (size_t i = 0; i < dots_.size(); ++i) {
+        acc.emplace_back();
+        for (int c = 0; c < count * groups_; ++c) acc.back().push_back(zero());
+        products(i, t0, count, bases[i], {}, acc.back());
+      }
+      store(t0, count, n0, acc);
+    });
   }
 
-  // Tokens [t0, t0 + count) of the tile: accumulate every dot, then the body, then store.
-  void tokens(Reg t0, int count, const std::vector<std::vector<Reg>>& bases, Reg n0) {
-    std::vector<std::vector<Reg>> acc;
-    for (size_t i = 0; i < dots_.size(); ++i) {
-      TokenRows x = rows(dots_[i], t0, count);
-      if (!dots_[i].form) acc.push_back(float_kernel(c_, dots_[i], bases[i], groups_, x));
-      else if (panels_[i].buffer >= 0) {
-        PanelReader reader(b_, dots_[i], panels_[i]);
-        acc.push_back(integer_kernel(c_, dots_[i], reader, true, {Reg{}}, groups_, x));
-      } else {
-        PackedReader reader(b_, dots_[i], lanes_);
-        acc.push_back(integer_kernel(c_, dots_[i], reader, false, bases[i], groups_, x));
-      }
+  // body(t0, count) for tiles of tokens, then for single ones.
+  template <class F>
+  void over_tokens(Reg from, Reg to, F&& body) {
+    if (c_.s.one_token) return body(b_.i64(0), 1);
+    int wide = c_.s.tokens;
+    Reg whole = wide == 1 ? from : b_.add(from, b_.mul_imm(b_.op(LOp::Div, {b_.sub(to, from), b_.i64(wide)}), wide));
+    if (wide > 1) b_.for_(from, whole, wide, [&](Reg t) { c_.e.scoped([&] { body(t, wide); }); });
+    b_.for_(whole, to, 1, [&](Reg t) { c_.e.scoped([&] { body(t, 1); }); });
+  }
+
+  Reg zero() {
+    Reg r = b_.reg(Ty::F32, lanes_);
+    b_.set(r, b_.f32(0, lanes_));
+    return r;
+  }
+
+  void products(size_t i, Reg t0, int count, const std::vector<Reg>& base, const KBlock& k, std::vector<Reg>& acc) {
+    const DotOperand& d = dots_[i];
+    TokenRows x = rows(d, t0, count);
+    if (!d.form) return float_kernel(c_, d, base, groups_, x, k, acc);
+    if (panels_[i].buffer >= 0) {
+      PanelReader reader(b_, d, panels_[i]);
+      return integer_kernel(c_, d, reader, true, {Reg{}}, groups_, x, k, acc);
     }
+    PackedReader reader(b_, d, lanes_);
+    integer_kernel(c_, d, reader, false, base, groups_, x, k, acc);
+  }
+
+  Address sum_at(size_t i, Reg token, int t, int g) {
+    return {sums_[i], b_.mul_imm(token, tile_ * 4), {}, t * tile_ * 4 + static_cast<int64_t>(g) * lanes_ * 4};
+  }
+  std::vector<Reg> load_sums(size_t i, Reg token, int count) {
+    std::vector<Reg> acc;
+    for (int t = 0; t < count; ++t)
+      for (int g = 0; g < groups_; ++g) {
+        acc.push_back(b_.reg(Ty::F32, lanes_));
+        b_.set(acc.back(), b_.load(Ty::F32, lanes_, DType::F32, sum_at(i, token, t, g)));
+      }
+    return acc;
+  }
+
+  // Sums of dot i for a block of tokens, block of k after block of k: what is read again and again fits L1.
+  void sum_parts(size_t i, Reg from, Reg to, const std::vector<Reg>& base) {
+    const DotOperand& d = dots_[i];
+    b_.for_(b_.i64(0), b_.sub(to, from), 1, [&](Reg t) {
+      for (int g = 0; g < groups_; ++g) b_.store(b_.f32(0, lanes_), DType::F32, sum_at(i, t, 0, g));
+    });
+    b_.for_(0, d.k, c_.s.k_block, [&](Reg first) {
+      KBlock k{first, b_.op(LOp::Min, {b_.sub(b_.i64(d.k), first), b_.i64(c_.s.k_block)})};
+      if (panels_[i].buffer >= 0) fill_panel(b_, d, panels_[i], base, b_.op(LOp::ShrS, {first}, 5), b_.op(LOp::ShrS, {k.count}, 5));
+      over_tokens(from, to, [&](Reg t0, int count) {
+        Reg token = b_.sub(t0, from);
+        std::vector<Reg> acc = load_sums(i, token, count);
+        products(i, t0, count, base, k, acc);
+        for (int t = 0; t < count; ++t)
+          for (int g = 0; g < groups_; ++g) b_.store(acc[t * groups_ + g], DType::F32, sum_at(i, token, t, g));
+      });
+    });
+  }
+
+  // The body around the dots for tokens [t0, t0 + count), then the result.
+  void store(Reg t0, int count, Reg n0, const std::vector<std::vector<Reg>>& acc) {
     bool ragged = n_ % tile_ != 0;
     c_.e.vector_index = 1;
     for (int t = 0; t < count; ++t) {
@@ -126,6 +200,8 @@ class DotLowering {
   Builder& b_;
   std::vector<DotOperand> dots_;
   std::vector<Panel> panels_;
+  std::vector<int> sums_;  // buffers of partial sums, one a dot
+  bool parts_ = false;     // k is cut into blocks
   int64_t n_ = 0, tile_ = 0;
   int groups_ = 1, lanes_ = 8;
 };

@@ -20,6 +20,8 @@ struct Schedule {
   int tokens = 4;         // tokens in a tile
   bool panel = false;     // codes unpacked once a tile into an L1/L2 panel, instead of in registers for each token tile
   bool one_token = false; // specialised for T = 1
+  int64_t token_block = 0;  // tokens whose activations stay in L2 while a weight's rows pass; 0: all
+  int64_t k_block = 0;      // elements of k whose weights stay in L1 while a block's tokens pass; 0: all
   int keys = 32;          // attention: keys handled between two rescalings
   bool operator==(const Schedule&) const = default;
 };

@@ -32,7 +32,7 @@ Result<std::shared_ptr<const Kernel>> KernelCache::get(const ir::Function& f, in
   const ir::Value& v = one.values.back();
   loops::Schedule s = schedule::choose(one, v, target_.machine(), token_hint);
   std::string key = ir::print(one) + "\nlanes " + std::to_string(s.lanes) + " groups " + std::to_string(s.row_groups) + " tokens " +
-                    std::to_string(s.tokens) + (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "");
+                    std::to_string(s.tokens) + (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "") + " blocks " + std::to_string(s.token_block) + " " + std::to_string(s.k_block);
   std::lock_guard lock(mutex_);
   if (auto it = kernels_.find(key); it != kernels_.end()) return it->second;
   auto k = std::make_shared<Kernel>();
