@@ -13,7 +13,7 @@ dir=$(cd "$1" && pwd); shift
 root=$dir/root
 
 unmount() {
-  for m in dev proc; do
+  for m in dev/pts dev proc; do
     if mountpoint -q "$root/$m"; then umount "$root/$m" || umount -l "$root/$m"; fi
   done
 }
@@ -31,6 +31,8 @@ trap unmount EXIT
 trap 'exit 1' INT TERM
 mount -t proc proc "$root/proc"
 mount --bind /dev "$root/dev"
+mount --make-private "$root/dev"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"  # for tests that watch a terminal
 cp /etc/resolv.conf "$root/etc/resolv.conf"
 mkdir "$root/root/lumen"
 git -C "$repo" archive HEAD | tar -C "$root/root/lumen" -xf -
