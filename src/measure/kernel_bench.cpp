@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "compiler/formats/encode.h"
-#include "compiler/passes/passes.h"
 #include "compiler/plan/plan.h"
+#include "engine/instance.h"
 
 namespace lumen::measure {
 namespace {
@@ -62,14 +62,7 @@ Result<std::unique_ptr<Bench>> build(const sema::Library& lib, Target& target, c
                                      const KernelBenchOptions& o, int64_t tokens) {
   auto b = std::make_unique<Bench>();
   LUMEN_TRY(f, sema::elaborate_function(lib, kernel, {{"K", o.k}, {"N", o.n}, {"W", format}}));
-  b->f = std::move(f);
-  passes::Options p;
-  p.integer_dots = !o.exact;
-  p.activation = [&](int group) {
-    auto a = lib.format("act_q8<" + std::to_string(group) + ">");
-    return a ? *a : nullptr;
-  };
-  passes::run(b->f, p);
+  b->f = engine::optimise(lib, std::move(f), o.exact);
   b->kernels = std::make_unique<plan::KernelCache>(target);
   LUMEN_TRY(plan, plan::make_plan(b->f, *b->kernels, {{"T", tokens}}, tokens == 1 ? 1 : 0));
   b->plan = std::move(plan);
