@@ -170,10 +170,10 @@ const CheckpointTensor* Checkpoint::find_tensor(std::string_view name) const {
 
 Result<BufferView> Checkpoint::data(const CheckpointTensor& t) const {
   if (!t.bytes) {
-    std::string id = std::to_string(t.type_id);
-    return Error{c_.path + ": tensor " + quoted(t.name) + " has type " + id +
-                 ", which no format is known for: expected a .lum format declaration with `" + c_.container + " " + id +
-                 "` to teach it (see --lum)"};
+    std::string id = std::to_string(t.type_id), type = "type " + id, line = c_.container + " " + id;
+    if (!c_.type_names.empty()) type = "dtype " + c_.type_names[t.type_id], line = "hf \"" + c_.type_names[t.type_id] + "\"";
+    return Error{c_.path + ": tensor " + quoted(t.name) + " has " + type +
+                 ", which no format is known for: expected a .lum format declaration with `" + line + "` to teach it (see --lum)"};
   }
   return BufferView{t.data, *t.bytes};
 }

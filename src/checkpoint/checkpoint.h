@@ -4,6 +4,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,7 +44,7 @@ struct CheckpointTensor {
 
 class Checkpoint {
  public:
-  // What readers fill in; `container` is "gguf" and so on. The views must live in `files`, or outlive the Checkpoint.
+  // What readers fill in; `container` is "gguf", "hf" or "mlx". The views must live in `files`, or outlive the Checkpoint.
   struct Contents {
     std::string path, container;
     uint32_t version = 0;
@@ -51,6 +52,8 @@ class Checkpoint {
     std::vector<MetaEntry> metadata;        // file order, unique keys
     std::vector<CheckpointTensor> tensors;  // file order, unique names
     std::vector<MappedFile> files;
+    std::vector<std::string> type_names;        // by type_id, in containers that name their types ("BF16")
+    std::shared_ptr<const void> storage;        // whatever else the views point into
   };
   explicit Checkpoint(Contents contents);
 
@@ -58,7 +61,11 @@ class Checkpoint {
   const std::string& container() const { return c_.container; }
   uint32_t version() const { return c_.version; }
   uint64_t alignment() const { return c_.alignment; }
-  uint64_t file_size() const { return c_.file_size; }
+  uint64_t file_size() const { return c_.file_size; }  // of all files together
+  // "type 12", or what the container calls it: "BF16".
+  std::string type_name(uint32_t type_id) const {
+    return type_id < c_.type_names.size() ? c_.type_names[type_id] : "type " + std::to_string(type_id);
+  }
 
   const std::vector<MetaEntry>& metadata() const { return c_.metadata; }
   const MetaValue* find(std::string_view key) const;  // null: not there
