@@ -118,7 +118,14 @@ struct FormatField {
   TypeExpr type;
   ExprPtr derive;                    // name: i16[…] = sum[…](…)
   std::vector<std::string> derive_params;
+  std::string beside;                // in "scales": the tensor that holds it, beside the weight's own; empty: none
+  std::vector<ExprPtr> shared;       // in "scales"[rows, elements]: what shares an entry
   Span span;
+};
+
+// hf "F8_E4M3": what a kind of file calls data of a format
+struct FormatSource {
+  std::string kind, text;
 };
 
 struct TableDecl {
@@ -133,6 +140,7 @@ struct FormatDecl {
   Span span;
   std::vector<GenericParam> generics;
   ExprPtr gguf;                      // type number, or null
+  std::vector<FormatSource> sources;
   bool planes = false;
   ExprPtr block;                     // elements, for block formats
   std::vector<FormatField> fields;

@@ -293,6 +293,12 @@ void Parser::format_item(FormatDecl& f) {
   } else if (accept("gguf")) {
     once(f.gguf != nullptr);
     f.gguf = expr(kMinus);
+  } else if (at("hf") || at("mlx")) {
+    FormatSource s;
+    s.kind = std::string(next().text);
+    if (peek().kind != Tk::String) return expected("a string: hf \"F8_E4M3\"");
+    s.text = primary()->text;
+    f.sources.push_back(std::move(s));
   } else if (accept("block")) {
     once(!f.fields.empty());
     Token open = peek();
@@ -312,7 +318,7 @@ void Parser::format_item(FormatDecl& f) {
     if (!at("absmax") && !at("search")) expected("'absmax' or 'search'");
     f.encode = std::string(next().text);
   } else {
-    expected("'gguf', 'block', 'planes', 'table', 'let', 'value' or 'encode'");
+    expected("'gguf', 'hf', 'mlx', 'block', 'planes', 'table', 'let', 'value' or 'encode'");
   }
 }
 
@@ -343,6 +349,8 @@ void Parser::format_fields(FormatDecl& f) {
       expect("=", "the indices of a derived field");
       skip_newlines();
       field.derive = expr();
+    } else if (accept("in")) {
+      format_field_place(field);
     }
     field.span = span(from);
     f.fields.push_back(std::move(field));
@@ -351,6 +359,19 @@ void Parser::format_fields(FormatDecl& f) {
   }
   if (f.fields.empty()) expected("a field");
   expect_close("}", open);
+}
+
+// in "scales"    in "weight_scale_inv"[128, 128]
+void Parser::format_field_place(FormatField& field) {
+  if (peek().kind != Tk::String) return expected("the last part of the name of the tensor that holds the field: in \"scales\"");
+  field.beside = primary()->text;
+  if (!at("[")) return;
+  Token open = next();
+  do {
+    field.shared.push_back(expr());
+  } while (accept(","));
+  expect_close("]", open);
+  if (!failed_ && field.shared.size() != 2) fail(open, "expected the rows and the elements that share an entry: [128, 128]");
 }
 
 // gguf "key" / 2 | hf "key" | 10000.0

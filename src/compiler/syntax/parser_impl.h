@@ -64,6 +64,7 @@ class Parser {
   void format_item(ast::FormatDecl& f);
   void format_fields(ast::FormatDecl& f);
   void format_value(ast::FormatDecl& f);
+  void format_field_place(ast::FormatField& field);
   ast::TableDecl table();
   ast::FnDecl function();
   ast::ModelDecl model();

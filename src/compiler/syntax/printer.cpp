@@ -204,10 +204,13 @@ class Printer {
   void format(const FormatDecl& f) {
     open("format " + f.name + generics(f.generics) + " {");
     if (f.gguf) line("gguf " + expr(f.gguf, kMinus));
+    for (const FormatSource& s : f.sources) line(s.kind + " " + escape(s.text));
     open(f.planes ? "planes {" : "block [" + expr(f.block) + "] {");
     for (const FormatField& field : f.fields) {
       std::string text = field.name + ": " + type(field.type);
       if (field.derive) text += "(" + names(field.derive_params) + ") = " + expr(field.derive);
+      if (!field.beside.empty()) text += " in " + escape(field.beside);
+      if (!field.shared.empty()) text += "[" + list(field.shared, 0) + "]";
       line(text);
     }
     close();

@@ -96,9 +96,11 @@ class Tree {
   void format(const FormatDecl& f) {
     line(0, "format " + f.name + generics(f.generics));
     if (f.gguf) line(1, "gguf " + expr(f.gguf));
+    for (const FormatSource& s : f.sources) line(1, s.kind + " " + escape(s.text));
     line(1, f.planes ? "planes" : "block " + expr(f.block));
     for (const FormatField& x : f.fields) {
-      line(2, "field " + x.name + " " + type(x.type) + (x.derive ? " derive " + names(x.derive_params) + " " + expr(x.derive) : ""));
+      line(2, "field " + x.name + " " + type(x.type) + (x.derive ? " derive " + names(x.derive_params) + " " + expr(x.derive) : "") +
+                  (x.beside.empty() ? "" : " in " + escape(x.beside) + spread(x.shared)));
     }
     for (const TableDecl& t : f.tables) table(t, 1);
     statements(f.lets, 1);
