@@ -48,7 +48,7 @@ run.before = 0.0
 
 def bench_lumen(binary, args, model):
     got, others = run([binary, "bench", model, "-p", args.p, "-n", args.n, "-t", args.t, "-r", 1, "--json"])
-    return {"prefill": got["prefill"]["tok_s"], "decode": got["decode"]["tok_s"], "others": others}
+    return {"prefill": got["prefill"]["tokens_per_second"], "decode": got["decode"]["tokens_per_second"], "others": others}
 
 
 def bench_llama(extra):
