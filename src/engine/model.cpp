@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <thread>
 
+#include "base/timeline.h"
 #include "engine/instance.h"
 
 namespace lumen::engine {
@@ -20,6 +22,10 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   m->file_ = file;
   m->target_ = target;
   m->options_ = options;
+  TimedSpan span("Model::load: instantiate, allocate");
+  std::unique_ptr<PackedCache> cache;
+  if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->path());
+  if (cache && !cache->enabled()) cache.reset();
   LUMEN_TRY(instance, instantiate(*lib, *file, options.exact));
   m->instance_ = std::move(instance);
   m->vocab_ = vocabulary(m->instance_);
@@ -30,7 +36,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   m->pages_ = m->pages_per_sequence_ * std::max<int64_t>(options.sequences, 1);
   m->kernels_ = std::make_unique<plan::KernelCache>(*target);
   int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-  m->store_ = std::make_unique<WeightStore>(*lib, *file, m->instance_, *target, threads);
+  m->store_ = std::make_unique<WeightStore>(*lib, *file, m->instance_, *target, threads, std::move(cache));
   int64_t sequences = std::max<int64_t>(options.sequences, 1);
   for (auto [name, n] : {std::pair<const char*, int64_t>{"tokens", m->batch_}, {"pos", m->batch_}, {"seq", m->batch_}, {"rows", m->max_rows_},
                          {"table", sequences * m->pages_per_sequence_}}) {
@@ -53,10 +59,15 @@ Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int 
   auto r = std::make_unique<Ready>();
   int64_t tokens = hint > 0 ? hint : batch_;
   std::map<std::string, int64_t> bounds = {{"T", tokens}, {"R", std::min(tokens, max_rows_)}, {"S", std::max<int64_t>(options_.sequences, 1)}, {"B", pages_per_sequence_}, {"P", pages_}};
-  LUMEN_TRY(plan, plan::make_plan(optimise(*lib_, f, options_.exact), *kernels_, bounds, hint));
+  std::optional<TimedSpan> span(std::in_place, "passes");
+  ir::Function optimised = optimise(*lib_, f, options_.exact);
+  span.emplace("plan, kernels");
+  LUMEN_TRY(plan, plan::make_plan(std::move(optimised), *kernels_, bounds, hint));
   r->plan = std::move(plan);
+  span.emplace("weights");
   LUMEN_TRY(weights, store_->bind(r->plan, options_.progress));
   r->weights = std::move(weights);
+  span.reset();
   std::map<std::string, BufferArg> params;
   for (auto& [name, buffer] : params_) params[name] = {buffer.get(), 0};
   LUMEN_TRY(runner, plan::Runner::create(*target_, r->plan, params, r->weights));
@@ -124,6 +135,7 @@ Result<const float*> Model::step(const Batch& b) {
   LUMEN_CHECK(upload(b, symbols));
   r->runner.profile = profile_;
   last_ = r;
+  TimedSpan span("step");
   LUMEN_CHECK(r->runner.run(symbols));
   BufferArg out = r->runner.result(0);
   if (uint8_t* host = out.buffer->host()) return reinterpret_cast<const float*>(host + out.offset);

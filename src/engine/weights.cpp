@@ -15,9 +15,34 @@ static std::string layout_key(const std::string& param, const std::optional<form
   return param + "|" + std::to_string(l->rows) + "x" + std::to_string(l->groups) + (l->integer ? "i" : std::string(name(l->element)));
 }
 
-WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads)
-    : lib_(lib), file_(file), target_(target), team_(threads) {
+static std::string text_of(const sema::WeightExpr& e) {
+  std::string s = std::to_string(e.kind) + e.name;
+  for (int64_t v : {e.heads, e.rotated, e.lo, e.hi}) s += "," + std::to_string(v);
+  s += "," + std::to_string(e.value) + "(";
+  for (const sema::WeightExpr& a : e.args) s += text_of(a) + ";";
+  return s + ")";
+}
+
+// Everything the packed bytes depend on but for the file: where the weight comes from, its format's declaration, the layout.
+static std::string cache_key(const sema::Weight& w, const formats::PackedLayout& l) {
+  std::string s = w.param + "\n" + text_of(w.from) + "\n" + ir::to_string(w.type) + "\n" + (w.type.format ? w.type.format->source : "") + "\n";
+  for (int64_t v : {int64_t{l.integer}, int64_t{l.rows}, int64_t{l.chunk}, l.chunk_bytes, l.k, l.n, l.groups, l.codes, int64_t{l.unit_bytes}, int64_t{static_cast<int>(l.element)}})
+    s += std::to_string(v) + ",";
+  for (const auto* levels : {&l.scale, &l.offset})
+    for (const formats::PackedLevel& p : *levels)
+      s += std::to_string(p.offset) + ":" + std::string(name(p.stored)) + ":" + std::to_string(p.extent) + (p.pairs ? "p" : "") + ",";
+  for (int p : l.planes) s += " " + std::to_string(p);
+  return s;
+}
+
+WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads,
+                         std::unique_ptr<PackedCache> cache)
+    : lib_(lib), file_(file), target_(target), team_(threads), cache_(std::move(cache)) {
   for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
+}
+
+WeightStore::~WeightStore() {
+  if (saver_.joinable()) saver_.join();
 }
 
 static int64_t row_length(const ir::Type& t) { return t.dims.back().value; }
@@ -162,15 +187,32 @@ Result<WeightStore::Rows> WeightStore::declared(const sema::Weight& w) {
   return r;
 }
 
+// `bytes` in a slab, 256 more readable behind them.
+Result<BufferArg> WeightStore::place(int64_t bytes) {
+  constexpr int64_t kSlab = int64_t{32} << 20;
+  int64_t need = (bytes + 256 + 255) / 256 * 256;
+  if (!slab_ || slab_used_ + need > slab_->size()) {
+    LUMEN_TRY(slab, target_.allocate(std::max(need, kSlab)));
+    slab_ = slab.get();
+    slab_used_ = 0;
+    buffers_.push_back(std::move(slab));
+  }
+  BufferArg at{slab_, slab_used_};
+  slab_used_ += need;
+  return at;
+}
+
 Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout) {
   LUMEN_TRY(r, declared(w));
-  std::shared_ptr<DeviceBuffer> made;
+  BufferArg made;
   if (layout) {
-    LUMEN_TRY(buffer, target_.allocate(layout->bytes() + 256));
-    made = std::move(buffer);
+    LUMEN_TRY(at, place(layout->bytes()));
+    made = at;
     Buffer staging;
-    uint8_t* to = made->host();
-    if (!to) {
+    uint8_t* to = made.buffer->host();
+    if (to) {
+      to += made.offset;
+    } else {
       LUMEN_TRY(s, Buffer::allocate(static_cast<size_t>(layout->bytes())));
       staging = std::move(s);
       to = staging.data();
@@ -178,7 +220,7 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
     team_.run(layout->groups, 4, [&](int, int64_t begin, int64_t end) {
       formats::pack(r.type, *layout, [&](int64_t n) { return r.row[n]; }, begin, end, to);
     });
-    if (!made->host()) LUMEN_CHECK(target_.upload(*made, 0, staging.bytes()));
+    if (!made.buffer->host()) LUMEN_CHECK(target_.upload(*made.buffer, made.offset, staging.bytes()));
     packed_bytes_ += layout->bytes();
     if (const CheckpointTensor* t = w.from.kind == sema::WeightExpr::Tensor ? file_.find_tensor(w.from.name)
                                     : w.from.args.size() == 1              ? file_.find_tensor(w.from.args[0].name)
@@ -188,38 +230,70 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
     int64_t n = static_cast<int64_t>(r.row.size()), bytes = bytes_per_row(r.type);
     bool together = r.owned.empty();
     for (int64_t i = 1; i < n && together; ++i) together = r.row[i] == r.row[0] + i * bytes;
-    if (together) {
-      auto mapped = target_.wrap(r.row[0], n * bytes);
-      if (mapped) made = mapped.take();
-    }
-    if (!made) {
+    if (together)
+      if (auto mapped = target_.wrap(r.row[0], n * bytes)) buffers_.push_back(mapped.take());
+      else together = false;
+    if (!together) {
       LUMEN_TRY(buffer, target_.allocate(n * bytes + 256));
-      made = std::move(buffer);
-      for (int64_t i = 0; i < n; ++i) LUMEN_CHECK(target_.upload(*made, i * bytes, {r.row[i], static_cast<size_t>(bytes)}));
+      for (int64_t i = 0; i < n; ++i) LUMEN_CHECK(target_.upload(*buffer, i * bytes, {r.row[i], static_cast<size_t>(bytes)}));
+      buffers_.push_back(std::move(buffer));
     }
+    made = {buffers_.back().get(), 0};
   }
-  BufferArg arg{made.get(), 0};
   made_[layout_key(w.param, layout)] = made;
-  return arg;
+  return made;
+}
+
+void WeightStore::take_cached(const plan::Plan& plan) {
+  for (const plan::WeightUse& u : plan.weights) {
+    const std::string& param = plan.function.values[u.param].name;
+    auto w = weights_.find(param);
+    if (!u.layout || w == weights_.end() || made_.count(layout_key(param, u.layout))) continue;
+    std::string key = cache_key(*w->second, *u.layout);
+    const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes()));
+    if (!data) continue;
+    auto mapped = target_.wrap(data, u.layout->bytes());
+    if (!mapped) return;
+    buffers_.push_back(mapped.take());
+    made_[layout_key(param, u.layout)] = {buffers_.back().get(), 0};
+    packed_[key] = {{buffers_.back().get(), 0}, u.layout->bytes()};
+    packed_bytes_ += u.layout->bytes();
+  }
+}
+
+// Writes everything packed so far to the cache, on a thread of its own.
+void WeightStore::save() {
+  if (saver_.joinable()) saver_.join();
+  std::vector<PackedCache::Entry> entries;
+  for (const auto& [key, at] : packed_)
+    entries.push_back({key, {at.first.buffer->host() + at.first.offset, static_cast<size_t>(at.second)}});
+  saver_ = std::thread([this, entries = std::move(entries)] { cache_->write(entries); });
 }
 
 Result<std::vector<BufferArg>> WeightStore::bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress) {
   std::vector<BufferArg> out;
+  if (cache_) take_cached(plan);
   int64_t total = 0, done = 0;
+  bool packed = false;
   for (const plan::WeightUse& u : plan.weights) total += u.layout ? u.layout->bytes() : 0;
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     if (auto it = made_.find(layout_key(param, u.layout)); it != made_.end()) {
-      out.push_back({it->second.get(), 0});
+      out.push_back(it->second);
     } else {
       auto w = weights_.find(param);
       if (w == weights_.end()) return Error{file_.path() + ": the model's weight " + param + " is bound to nothing"};
       LUMEN_TRY(arg, make(*w->second, u.layout));
       out.push_back(arg);
+      if (u.layout && cache_) {
+        packed_[cache_key(*w->second, *u.layout)] = {arg, u.layout->bytes()};
+        packed = true;
+      }
+      done += u.layout ? u.layout->bytes() : 0;
+      if (progress && u.layout) progress(done, total);
     }
-    done += u.layout ? u.layout->bytes() : 0;
-    if (progress && u.layout) progress(done, total);
   }
+  if (packed) save();
   return out;
 }
 

@@ -1,22 +1,26 @@
 // WeightStore: the weights of a model as kernels want them. A weight read in its file's own layout is used where it lies in the
-// mapped file; one that kernels want in a derived layout is packed once, by all threads, and its pages of the file are let go.
+// mapped file; one that kernels want in a derived layout is read from the packed cache, or packed by all threads, its pages of
+// the file let go, and all of them written to the cache in the background.
 #pragma once
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/thread_team.h"
 #include "checkpoint/checkpoint.h"
 #include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
+#include "engine/packed_cache.h"
 
 namespace lumen::engine {
 
 class WeightStore {
  public:
-  WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads);
+  WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads, std::unique_ptr<PackedCache> cache);
+  ~WeightStore();  // waits for the cache to be written
   // Buffers of all weights a plan uses, in order; what is there already is shared. `progress(done, total)` in bytes, may be empty.
   Result<std::vector<BufferArg>> bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress);
   int64_t packed_bytes() const { return packed_bytes_; }
@@ -33,13 +37,23 @@ class WeightStore {
   Result<Rows> to_floats(Rows r);
   Result<Rows> declared(const sema::Weight& w);
   Result<BufferArg> make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout);
+  // Weights of the plan that the cache has.
+  void take_cached(const plan::Plan& plan);
+  void save();
+  Result<BufferArg> place(int64_t bytes);
 
   const sema::Library& lib_;
   const Checkpoint& file_;
   std::map<std::string, const sema::Weight*> weights_;
   Target& target_;
   ThreadTeam team_;
-  std::map<std::string, std::shared_ptr<DeviceBuffer>> made_;
+  std::unique_ptr<PackedCache> cache_;
+  std::map<std::string, BufferArg> made_;
+  std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
+  DeviceBuffer* slab_ = nullptr;  // packed weights share large buffers: whole 2 MB pages, few allocations
+  int64_t slab_used_ = 0;
+  std::map<std::string, std::pair<BufferArg, int64_t>> packed_;  // by cache key: every packed weight and its bytes
+  std::thread saver_;
   int64_t packed_bytes_ = 0;
 };
 

@@ -1,6 +1,7 @@
 // Opening models.
 #include "runtime/open_model.h"
 
+#include "base/timeline.h"
 #include <filesystem>
 
 #include "engine/gguf_source.h"
@@ -10,6 +11,7 @@
 namespace lumen::runtime {
 
 Result<std::shared_ptr<const sema::Library>> load_library(const std::vector<std::string>& directories) {
+  TimedSpan span("standard library");
   LUMEN_TRY(lib, sema::Library::standard());
   for (const std::string& d : directories) LUMEN_CHECK(lib.add_directory(d));
   return std::shared_ptr<const sema::Library>(std::make_shared<sema::Library>(std::move(lib)));
@@ -50,8 +52,12 @@ Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema:
   m.path = path;
   m.name = std::filesystem::path(path).stem().string();
   m.library = library;
+  {
+  TimedSpan span("checkpoint");
   LUMEN_TRY(file, engine::open_checkpoint(path, *library));
   m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+  }
+  TimedSpan span("tokenizer");
   if (m.checkpoint->find("tokenizer.ggml.model")) {
     auto spec = spec_from_gguf(GgufMetadata(*m.checkpoint));
     if (!spec) {

@@ -81,7 +81,8 @@ class CpuTarget : public Target {
 
   Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes) override {
     if (bytes < 0) return Error{"allocate: a negative size"};
-    LUMEN_TRY(memory, Buffer::allocate(static_cast<size_t>(bytes), bytes >= (int64_t{1} << 20) ? Pages::Huge : Pages::Normal));
+    // A first touch clears a whole page: 2 MB ones pay where much of the memory will be read, not for a short context's states.
+    LUMEN_TRY(memory, Buffer::allocate(static_cast<size_t>(bytes), bytes >= (int64_t{16} << 20) ? Pages::Huge : Pages::Normal));
     return std::unique_ptr<DeviceBuffer>(std::make_unique<CpuBuffer>(std::move(memory)));
   }
 

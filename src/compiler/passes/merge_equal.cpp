@@ -15,10 +15,11 @@ static bool same(const ir::Value& a, const ir::Value& b) {
 
 void merge_equal(ir::Function& f) {
   Rebuild r(f);
+  Tidier tidy;
   std::unordered_map<uint64_t, std::vector<int>> seen;
   for (const ir::Value& v : r.old().values) {
     ir::Value c = r.remapped(v);
-    if (c.kind == ir::ValueKind::Compute) tidy_operands(c);
+    if (c.kind == ir::ValueKind::Compute) tidy(c);
     uint64_t key = static_cast<uint64_t>(c.kind) * 0x9E3779B97F4A7C15ull + (c.body ? c.body->hash : c.data.size());
     for (int o : c.operands) key = (key ^ static_cast<uint64_t>(o)) * 0x100000001B3ull;
     if (c.kind != ir::ValueKind::Param && c.kind != ir::ValueKind::Scatter) {

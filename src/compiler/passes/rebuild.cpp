@@ -1,6 +1,8 @@
 // Helpers of the passes.
 #include "compiler/passes/rebuild.h"
 
+#include <algorithm>
+
 namespace lumen::passes {
 using ir::Ek;
 using ir::ExprPtr;
@@ -69,6 +71,27 @@ ExprPtr canonical(const ExprPtr& e, int rank) {
     return ir::make_reduce(x->reduction, number, args);
   });
   return by_depth(apart, rank);
+}
+
+std::vector<int> pattern(const std::vector<int>& operands) {
+  std::vector<int> p;
+  for (int o : operands) p.push_back(static_cast<int>(std::find(operands.begin(), operands.end(), o) - operands.begin()));
+  return p;
+}
+
+void Tidier::operator()(ir::Value& v) {
+  if (v.kind != ir::ValueKind::Compute) return tidy_operands(v);
+  auto [it, fresh] = known_.try_emplace({v.body, pattern(v.operands), v.dims.size()});
+  if (fresh) {
+    ir::Value numbered = v;
+    for (size_t i = 0; i < v.operands.size(); ++i) numbered.operands[i] = std::get<1>(it->first)[i];
+    tidy_operands(numbered);
+    it->second = {numbered.body, numbered.operands};
+  }
+  std::vector<int> operands;
+  for (int i : it->second.second) operands.push_back(v.operands[static_cast<size_t>(i)]);
+  v.operands = std::move(operands);
+  v.body = it->second.first;
 }
 
 void tidy_operands(ir::Value& v) {

@@ -1,5 +1,7 @@
 // Rebuilding a function value by value: what every pass that adds or removes values is written with.
 #pragma once
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "compiler/ir/ir.h"
@@ -45,5 +47,16 @@ std::vector<int> use_counts(const ir::Function& f);
 ir::ExprPtr canonical(const ir::ExprPtr& e, int rank);
 // Drops operands the body does not read, and merges equal ones; renumbers the body.
 void tidy_operands(ir::Value& v);
+// Which operands are equal: for each the place of the first one like it.
+std::vector<int> pattern(const std::vector<int>& operands);
+
+// tidy_operands with a memory: the layers of a model share their bodies.
+class Tidier {
+ public:
+  void operator()(ir::Value& v);
+
+ private:
+  std::map<std::tuple<ir::ExprPtr, std::vector<int>, size_t>, std::pair<ir::ExprPtr, std::vector<int>>> known_;
+};
 
 }  // namespace lumen::passes

@@ -24,6 +24,7 @@ static int group_for(const ir::IntForm& form) {
 
 void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation) {
   Rebuild r(f);
+  Tidier tidy;
   std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
   for (const ir::Value& v : r.old().values) {
     ir::Value c = r.remapped(v);
@@ -55,7 +56,7 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
         return ir::make_dot(static_cast<int>(c.operands.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
                             {e->args.begin() + split, e->args.end()});
       });
-      tidy_operands(c);
+      tidy(c);
     }
     r.replace(v.id, r.add(c));
   }

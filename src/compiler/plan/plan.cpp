@@ -2,6 +2,8 @@
 #include "compiler/plan/plan.h"
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "base/assert.h"
 #include "compiler/schedule/choose.h"
@@ -27,23 +29,56 @@ ir::Function outline(const ir::Function& f, int id) {
   return one;
 }
 
-Result<std::shared_ptr<const Kernel>> KernelCache::get(const ir::Function& f, int id, int token_hint) {
-  ir::Function one = outline(f, id);
-  const ir::Value& v = one.values.back();
-  loops::Schedule s = schedule::choose(one, v, target_.machine(), token_hint);
-  std::string key = ir::print(one) + "\nlanes " + std::to_string(s.lanes) + " groups " + std::to_string(s.row_groups) + " tokens " +
-                    std::to_string(s.tokens) + (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "") + " blocks " + std::to_string(s.token_block) + " " + std::to_string(s.k_block);
-  std::lock_guard lock(mutex_);
-  if (auto it = kernels_.find(key); it != kernels_.end()) return it->second;
+static std::string key_of(const ir::Function& one, const loops::Schedule& s) {
+  return ir::print(one) + "\nlanes " + std::to_string(s.lanes) + " groups " + std::to_string(s.row_groups) + " tokens " + std::to_string(s.tokens) +
+         (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "") + " blocks " + std::to_string(s.token_block) + " " + std::to_string(s.k_block);
+}
+
+void KernelCache::make(Wanted& w) {
   auto k = std::make_shared<Kernel>();
-  k->key = key;
-  LUMEN_TRY(lowered, loops::lower(one, v, target_.machine(), s));
-  k->lowered = std::move(lowered);
-  if (std::string wrong = loops::verify(k->lowered.kernel); !wrong.empty()) return Error{"kernel " + k->lowered.kernel.name + ": " + wrong};
-  LUMEN_TRY(code, target_.compile(k->lowered.kernel));
-  k->code = std::move(code);
-  kernels_[key] = k;
-  return std::shared_ptr<const Kernel>(k);
+  k->key = w.key;
+  auto lowered = loops::lower(w.one, w.one.values.back(), target_.machine(), w.schedule);
+  if (!lowered) { w.error = lowered.error(); return; }
+  k->lowered = lowered.take();
+  auto code = target_.compile(k->lowered.kernel);  // which verifies it
+  if (!code) { w.error = code.error(); return; }
+  k->code = code.take();
+  w.kernel = k;
+}
+
+Result<std::vector<std::shared_ptr<const Kernel>>> KernelCache::get(const ir::Function& f, const std::vector<int>& ids, int token_hint) {
+  std::lock_guard lock(mutex_);
+  std::vector<Wanted> wanted;
+  std::map<std::string, size_t> number;  // of a key, in `wanted`
+  std::vector<size_t> of_id;
+  for (int id : ids) {
+    ir::Function one = outline(f, id);
+    loops::Schedule s = schedule::choose(one, one.values.back(), target_.machine(), token_hint);
+    std::string key = key_of(one, s);
+    auto [it, fresh] = number.emplace(std::move(key), wanted.size());
+    of_id.push_back(it->second);
+    if (!fresh) continue;
+    auto known = kernels_.find(it->first);
+    wanted.push_back({std::move(one), s, it->first, known == kernels_.end() ? nullptr : known->second, std::nullopt});
+  }
+  std::atomic<size_t> next = 0;
+  auto work = [&] {
+    for (size_t i; (i = next++) < wanted.size();)
+      if (!wanted[i].kernel) make(wanted[i]);
+  };
+  size_t missing = static_cast<size_t>(std::count_if(wanted.begin(), wanted.end(), [](const Wanted& w) { return !w.kernel; }));
+  size_t helpers = target_.machine().gpu ? 0 : std::min<size_t>(static_cast<size_t>(std::max(target_.machine().threads, 1)), missing);
+  std::vector<std::thread> team;
+  for (size_t i = 1; i < helpers; ++i) team.emplace_back(work);
+  work();
+  for (std::thread& t : team) t.join();
+  for (const Wanted& w : wanted) {
+    if (w.error) return *w.error;
+    kernels_[w.key] = w.kernel;
+  }
+  std::vector<std::shared_ptr<const Kernel>> out;
+  for (size_t i : of_id) out.push_back(wanted[i].kernel);
+  return out;
 }
 
 static int64_t bytes_of(const ir::Type& t, const std::map<std::string, int64_t>& bounds, std::string& unknown) {
@@ -138,9 +173,13 @@ Result<Plan> make_plan(ir::Function fn, KernelCache& kernels, const std::map<std
     if (fresh) p.weights.push_back({at, layout});
     return {Place::Weight, it->second, 0};
   };
-  for (const ir::Value& v : f.values) {
-    if (launch_of[v.id] < 0) continue;
-    LUMEN_TRY(kernel, kernels.get(f, v.id, token_hint));
+  std::vector<int> launched;
+  for (const ir::Value& v : f.values)
+    if (launch_of[v.id] >= 0) launched.push_back(v.id);
+  LUMEN_TRY(made, kernels.get(f, launched, token_hint));
+  for (int id : launched) {
+    const ir::Value& v = f.values[id];
+    const auto& kernel = made[static_cast<size_t>(launch_of[id])];
     Launch l;
     l.kernel = kernel;
     l.name = v.name.empty() ? "%" + std::to_string(v.id) : v.name;

@@ -33,11 +33,19 @@ class KernelCache {
  public:
   explicit KernelCache(Target& target) : target_(target) {}
   Target& target() { return target_; }
-  // The operation f.values[id], outlined, scheduled and compiled.
-  Result<std::shared_ptr<const Kernel>> get(const ir::Function& f, int id, int token_hint);
+  // The operations f.values[ids[i]], outlined, scheduled and compiled, distinct ones by several threads.
+  Result<std::vector<std::shared_ptr<const Kernel>>> get(const ir::Function& f, const std::vector<int>& ids, int token_hint);
   size_t size() const { return kernels_.size(); }
 
  private:
+  struct Wanted {
+    ir::Function one;
+    loops::Schedule schedule;
+    std::string key;
+    std::shared_ptr<const Kernel> kernel;
+    std::optional<Error> error;
+  };
+  void make(Wanted& w);
   Target& target_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Kernel>> kernels_;

@@ -131,6 +131,7 @@ int Evaluator::emit_compute(ir::Type type, const std::vector<int>& variables, st
   r.first = static_cast<int>(variables.size());
   ExprPtr finished = r.go(body, 0);
   std::string full = full_name(name, operands);
+  base_names_[static_cast<int>(fn_->values.size())] = {name, loops_.size()};
   return ir::add_compute(*fn_, std::move(type), std::move(operands), std::move(axes), std::move(finished), std::move(full));
 }
 

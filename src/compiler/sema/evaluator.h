@@ -107,6 +107,16 @@ class Evaluator {
   void check_dims(const ast::FnDecl& fn, const ast::Param& p, const Arg& arg, Scope& frame);
   std::string expected_type(const ast::TypeExpr& t, Scope& frame);
 
+  // call_memo.cpp
+  struct CallMemo {
+    std::vector<std::pair<ir::Value, std::string>> values;  // with their base names; operands by the codes below
+    int result = 0;
+  };
+  static constexpr int kOutside = 1 << 24, kUnknown = 1 << 30;  // code < 0: argument -1 - code; < kOutside: a value of the call
+  std::string memo_key(const ast::FnDecl& fn, const Scope& scope, std::vector<int>& operands) const;
+  void memorise(const std::string& key, const std::vector<int>& operands, const Scope& scope, size_t before, const Val& result);
+  Val repeat(const CallMemo& memo, const std::vector<int>& operands);
+
   // forms.cpp
   Val form_has(const ast::Expr& e, Scope& s);
   Val form_assert(const ast::Expr& e, Scope& s);
@@ -137,6 +147,8 @@ class Evaluator {
   int depth_ = 0;
   int64_t steps_ = 0;
   std::vector<int64_t> loops_;  // values of the static loops around, for names
+  std::map<int, std::pair<std::string, size_t>> base_names_;  // of computed values, without what full_name adds; how many loops stood around
+  std::map<std::string, CallMemo> memos_;
   friend struct FunctionRoot;
 };
 

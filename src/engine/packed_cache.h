@@ -1,0 +1,56 @@
+// PackedCache: a model's weights in derived layouts, kept in a file from one start to the next, so that a start neither packs nor
+// copies: the file is mapped and read in place. A cache is never trusted: its entries carry checksums, its header says which
+// model file (path, size, time of change) it was made from; whatever does not fit is made again. Not being able to read or
+// write it costs the speed-up and nothing else.
+//
+// $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All files there together stay below
+// $LUMEN_CACHE_BYTES (default 4 GB): the ones unused the longest go first, and a model larger than a half of it is not kept.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/mmap.h"
+#include "base/result.h"
+
+namespace lumen::engine {
+
+class PackedCache {
+ public:
+  struct Entry {
+    std::string key;  // everything that the bytes depend on but for the model file
+    std::span<const uint8_t> bytes;
+  };
+
+  // The cache of the model at `model_path`; empty where there is none that fits. Checksums are verified by a thread that starts here:
+  // best made early.
+  explicit PackedCache(const std::string& model_path);
+  PackedCache() = default;  // always empty, never written
+  ~PackedCache();
+
+  // Bytes kept under `key`, if there are `size` of them and they are intact; null otherwise. Waits for the verification.
+  const uint8_t* find(const std::string& key, uint64_t size);
+  // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
+  bool write(const std::vector<Entry>& entries) const;
+  bool enabled() const { return !path_.empty(); }
+
+  static std::string directory();  // empty: off
+  static uint64_t limit();         // bytes
+
+ private:
+  struct Place {
+    uint64_t offset = 0, size = 0, checksum = 0;
+    bool intact = false;
+  };
+  void open();
+  std::string path_, identity_;
+  std::unique_ptr<MappedFile> file_;
+  std::map<uint64_t, Place> index_;  // by hash of the key
+  std::thread verifier_;             // sets `intact`
+};
+
+}  // namespace lumen::engine

@@ -1,0 +1,156 @@
+// The packed cache: what was written is read back; anything damaged, old or foreign is not.
+#include "engine/packed_cache.h"
+
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+namespace lumen::engine {
+namespace {
+namespace fs = std::filesystem;
+
+class PackedCacheTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (fs::temp_directory_path() / "lumen-cache-XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    dir_ = pattern;
+    model_ = dir_ / "model.gguf";
+    std::ofstream(model_) << "a model";
+    ::setenv("LUMEN_CACHE", (dir_ / "cache").c_str(), 1);
+    ::unsetenv("LUMEN_CACHE_BYTES");
+    for (int i = 0; i < 3; ++i) data_.push_back(std::vector<uint8_t>(1000 + 5000 * static_cast<size_t>(i), static_cast<uint8_t>(i + 1)));
+  }
+  void TearDown() override {
+    ::unsetenv("LUMEN_CACHE");
+    ::unsetenv("LUMEN_CACHE_BYTES");
+    fs::remove_all(dir_);
+  }
+
+  std::vector<PackedCache::Entry> entries() const {
+    std::vector<PackedCache::Entry> e;
+    for (size_t i = 0; i < data_.size(); ++i) e.push_back({"weight " + std::to_string(i), data_[i]});
+    return e;
+  }
+  bool write() { return PackedCache(model_.string()).write(entries()); }
+  // How many of the entries are found, whole and right.
+  int found() {
+    PackedCache c(model_.string());
+    int n = 0;
+    for (const PackedCache::Entry& e : entries())
+      if (const uint8_t* d = c.find(e.key, e.bytes.size())) {
+        ++n;
+        EXPECT_TRUE(std::equal(e.bytes.begin(), e.bytes.end(), d));
+      }
+    return n;
+  }
+  fs::path file() const {
+    for (const auto& e : fs::directory_iterator(dir_ / "cache")) return e.path();
+    return {};
+  }
+  void flip(std::streamoff at) {
+    std::fstream f(file(), std::ios::in | std::ios::out | std::ios::binary);
+    f.seekg(at);
+    char c = static_cast<char>(f.get());
+    f.seekp(at);
+    f.put(static_cast<char>(c ^ 1));
+  }
+
+  fs::path dir_, model_;
+  std::vector<std::vector<uint8_t>> data_;
+};
+
+TEST_F(PackedCacheTest, ReadsWhatItWrote) {
+  EXPECT_EQ(found(), 0);
+  ASSERT_TRUE(write());
+  EXPECT_EQ(found(), 3);
+  PackedCache c(model_.string());
+  EXPECT_EQ(c.find("weight 0", 999), nullptr) << "another size";
+  EXPECT_EQ(c.find("weight 9", 1000), nullptr) << "another key";
+}
+
+TEST_F(PackedCacheTest, OneFlippedBitCostsOneEntry) {
+  ASSERT_TRUE(write());
+  flip(4096 + 4096 + 2000);  // inside the second
+  EXPECT_EQ(found(), 2);
+  ASSERT_TRUE(write());
+  EXPECT_EQ(found(), 3) << "written anew";
+}
+
+TEST_F(PackedCacheTest, EveryByteOfTheHeadCounts) {
+  ASSERT_TRUE(write());
+  for (std::streamoff at = 0; at < 160; at += 3) {
+    flip(at);
+    EXPECT_EQ(found(), 0) << "byte " << at;
+    flip(at);
+  }
+  EXPECT_EQ(found(), 3);
+}
+
+TEST_F(PackedCacheTest, TruncatedAnywhereItIsNotUsed) {
+  ASSERT_TRUE(write());
+  auto size = static_cast<int64_t>(fs::file_size(file()));
+  for (int64_t n = size - 1; n > 0; n = n * 2 / 3) {
+    fs::resize_file(file(), static_cast<uintmax_t>(n));
+    EXPECT_EQ(found(), 0) << n << " of " << size << " bytes";
+  }
+}
+
+TEST_F(PackedCacheTest, AChangedModelMakesItStale) {
+  ASSERT_TRUE(write());
+  std::ofstream(model_, std::ios::app) << "!";
+  EXPECT_EQ(found(), 0);
+}
+
+TEST_F(PackedCacheTest, ACopyForAnotherModelIsForeign) {
+  ASSERT_TRUE(write());
+  fs::path first = file(), other = dir_ / "other.gguf";
+  std::ofstream(other) << "a model";
+  ASSERT_TRUE(PackedCache(other.string()).write(entries()));
+  for (const auto& e : fs::directory_iterator(dir_ / "cache"))
+    if (e.path() != first) fs::copy_file(e.path(), first, fs::copy_options::overwrite_existing);
+  EXPECT_EQ(found(), 0);
+}
+
+TEST_F(PackedCacheTest, WhereItCannotWriteItOnlySaysSo) {
+  std::ofstream(dir_ / "cache") << "a file where the directory should be";
+  EXPECT_FALSE(write());
+  EXPECT_EQ(found(), 0);
+  ::setenv("LUMEN_CACHE", "off", 1);
+  EXPECT_FALSE(PackedCache(model_.string()).enabled());
+}
+
+TEST_F(PackedCacheTest, TheOldestGiveWay) {
+  ::setenv("LUMEN_CACHE_BYTES", "80000", 1);
+  ASSERT_TRUE(write());
+  fs::path first = file();
+  fs::last_write_time(first, fs::file_time_type::clock::now() - std::chrono::hours(1));
+  for (int i = 0; i < 3; ++i) {
+    fs::path other = dir_ / ("m" + std::to_string(i));
+    std::ofstream(other) << i;
+    ASSERT_TRUE(PackedCache(other.string()).write(entries()));
+  }
+  EXPECT_FALSE(fs::exists(first));
+  uintmax_t total = 0;
+  for (const auto& e : fs::directory_iterator(dir_ / "cache")) total += e.file_size();
+  EXPECT_LE(total, 80000u);
+  ::setenv("LUMEN_CACHE_BYTES", "30000", 1);
+  EXPECT_FALSE(write()) << "more than half of the limit";
+}
+
+TEST_F(PackedCacheTest, TwoWritersBothSucceed) {
+  std::thread a([&] { for (int i = 0; i < 20; ++i) EXPECT_TRUE(write()); });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(write());
+    EXPECT_EQ(found(), 3);
+  }
+  a.join();
+  EXPECT_EQ(found(), 3);
+}
+
+}  // namespace
+}  // namespace lumen::engine
