@@ -1,13 +1,14 @@
 # A front for CMakePresets.json, for people who type make. What needs a whole machine set up is ./run.sh and ./test.sh.
 JOBS ?= $(shell nproc)
 
-.PHONY: help build debug asan test test-quick bench arrows format clean
+.PHONY: help build debug asan fuzz test test-quick bench arrows format clean
 help:
 	@echo "make build       Release; the binary is build/lumen"
 	@echo "make debug       Debug build in build-debug"
 	@echo "make test        what ./test.sh does: packages, build, model, all tests"
 	@echo "make test-quick  build and run the tests with what is installed; ARGS='-R ir' picks some"
 	@echo "make asan        build and run the tests under ASan and UBSan, in build-asan"
+	@echo "make fuzz        build the fuzz programs with clang and run each for FUZZ_SECONDS (600); FUZZ='gguf lum' picks some"
 	@echo "make bench       speed on MODELS (default smollm2), beside llama.cpp where bench/build_peers.sh has built it"
 	@echo "make arrows      which room may include which"
 	@echo "make format      clang-format over src, tools and fuzz"
@@ -24,6 +25,12 @@ asan:
 	cmake --preset asan
 	cmake --build --preset asan -j $(JOBS)
 	ctest --preset asan -j $(JOBS) $(ARGS)
+
+FUZZ_SECONDS ?= 600
+fuzz:
+	cmake --preset fuzz
+	cmake --build --preset fuzz -j $(JOBS)
+	fuzz/run.sh build-fuzz $(FUZZ_SECONDS) $(FUZZ)
 
 test:
 	./test.sh
@@ -42,4 +49,4 @@ format:
 	find src tools fuzz -name '*.cpp' -o -name '*.h' | xargs clang-format -i
 
 clean:
-	rm -rf build build-debug build-asan
+	rm -rf build build-debug build-asan build-fuzz

@@ -1,6 +1,4 @@
 // libFuzzer target: any bytes are either refused by the GGUF reader or can be used in every way without a fault.
-// clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address,undefined -Isrc fuzz/gguf_fuzz.cpp src/base/mmap.cpp \
-//   src/tensor/buffer.cpp src/checkpoint/{checkpoint,gguf_reader,meta_value}.cpp -o gguf_fuzz && ./gguf_fuzz CORPUS tests/golden
 #include <cstdlib>
 
 #include "checkpoint/gguf_test_bytes.h"
