@@ -3,6 +3,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "compiler/loops/loop_ir.h"
@@ -35,7 +36,12 @@ class Target {
   virtual ~Target() = default;
   virtual const Machine& machine() const = 0;
   virtual Result<std::unique_ptr<Executable>> compile(const loops::Kernel& kernel) = 0;
+  // Code as bytes of which `restore` makes it again, for the same kernel on a machine of the same name; empty: this device cannot.
+  virtual std::vector<uint8_t> save(const Executable&) const { return {}; }
+  virtual Result<std::unique_ptr<Executable>> restore(const loops::Kernel&, std::span<const uint8_t>) { return Error{"this device keeps no code"}; }
   virtual Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes) = 0;
+  // The same for memory that will be read whole, again and again: in large pages where that is faster.
+  virtual Result<std::unique_ptr<DeviceBuffer>> allocate_dense(int64_t bytes) { return allocate(bytes); }
   // Host memory the device may read in place (a mapped file), or an error where it cannot.
   virtual Result<std::unique_ptr<DeviceBuffer>> wrap(const uint8_t* data, int64_t bytes) = 0;
   virtual Status upload(DeviceBuffer& to, int64_t offset, std::span<const uint8_t> bytes) = 0;

@@ -34,7 +34,8 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   m->max_rows_ = std::clamp<int64_t>((64 << 20) / (m->vocab_ * 4), 1, m->batch_);
   m->pages_per_sequence_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
   m->pages_ = m->pages_per_sequence_ * std::max<int64_t>(options.sequences, 1);
-  m->kernels_ = std::make_unique<plan::KernelCache>(*target);
+  if (!target->machine().gpu) m->code_ = std::make_unique<CodeCache>(target->machine().name);
+  m->kernels_ = std::make_unique<plan::KernelCache>(*target, m->code_.get());
   int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   m->store_ = std::make_unique<WeightStore>(*lib, *file, m->instance_, *target, threads, std::move(cache));
   int64_t sequences = std::max<int64_t>(options.sequences, 1);
@@ -48,7 +49,8 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
     int64_t elements = m->pages_;
     for (int i = 1; i < v.type.rank(); ++i) elements *= v.type.dims[i].value;
     int64_t bytes = elements * size_of(v.type.scalar);
-    LUMEN_TRY(buffer, target->allocate(bytes + 256));
+    bool large = bytes >= (int64_t{16} << 20);  // a short context's states are touched only in part
+    LUMEN_TRY(buffer, large ? target->allocate_dense(bytes + 256) : target->allocate(bytes + 256));
     m->params_[v.name] = std::move(buffer);
     m->state_bytes_ += bytes;
   }
@@ -72,6 +74,7 @@ Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int 
   for (auto& [name, buffer] : params_) params[name] = {buffer.get(), 0};
   LUMEN_TRY(runner, plan::Runner::create(*target_, r->plan, params, r->weights));
   r->runner = std::move(runner);
+  if (code_) code_->save();
   return r;
 }
 

@@ -8,6 +8,7 @@
 
 #include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
+#include "engine/code_cache.h"
 #include "engine/weights.h"
 
 namespace lumen::engine {
@@ -70,6 +71,7 @@ class Model {
   std::shared_ptr<Target> target_;
   sema::ModelInstance instance_;
   ModelOptions options_;
+  std::unique_ptr<CodeCache> code_;
   std::unique_ptr<plan::KernelCache> kernels_;
   std::unique_ptr<WeightStore> store_;
   std::map<std::string, std::shared_ptr<DeviceBuffer>> params_;

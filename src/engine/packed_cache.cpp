@@ -12,7 +12,6 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/timeline.h"
 #include "checkpoint/atomic_file.h"
 
 namespace lumen::engine {
@@ -106,24 +105,20 @@ void PackedCache::open() {
     IndexEntry e;
     std::memcpy(&e, at + i * sizeof e, sizeof e);
     if (e.offset > file->bytes().size() || e.size > file->bytes().size() - e.offset || file->bytes().size() - e.offset - e.size < kTail) return index_.clear();
-    index_[e.key] = {e.offset, e.size, e.checksum, false};
+    index_[e.key] = {e.offset, e.size, e.checksum};
   }
   file_ = std::move(file);
-  verifier_ = std::thread([this] {
-    TimedSpan span("(thread) checksums of packed weights");
-    for (auto& [key, p] : index_) p.intact = hash(file_->bytes().data() + p.offset, p.size) == p.checksum;
-  });
   ::utime(path_.c_str(), nullptr);  // used now
 }
 
-PackedCache::~PackedCache() {
-  if (verifier_.joinable()) verifier_.join();
+const uint8_t* PackedCache::find(const std::string& key, uint64_t size) const {
+  auto it = index_.find(hash(key));
+  return it == index_.end() || it->second.size != size ? nullptr : file_->bytes().data() + it->second.offset;
 }
 
-const uint8_t* PackedCache::find(const std::string& key, uint64_t size) {
-  if (verifier_.joinable()) verifier_.join();
+bool PackedCache::intact(const std::string& key) const {
   auto it = index_.find(hash(key));
-  return it == index_.end() || it->second.size != size || !it->second.intact ? nullptr : file_->bytes().data() + it->second.offset;
+  return it != index_.end() && hash(file_->bytes().data() + it->second.offset, it->second.size) == it->second.checksum;
 }
 
 bool PackedCache::write(const std::vector<Entry>& entries) const {

@@ -11,7 +11,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/mmap.h"
@@ -26,14 +25,13 @@ class PackedCache {
     std::span<const uint8_t> bytes;
   };
 
-  // The cache of the model at `model_path`; empty where there is none that fits. Checksums are verified by a thread that starts here:
-  // best made early.
+  // The cache of the model at `model_path`; empty where there is none that fits.
   explicit PackedCache(const std::string& model_path);
   PackedCache() = default;  // always empty, never written
-  ~PackedCache();
 
-  // Bytes kept under `key`, if there are `size` of them and they are intact; null otherwise. Waits for the verification.
-  const uint8_t* find(const std::string& key, uint64_t size);
+  // Bytes kept under `key` if there are `size` of them; null otherwise. Not to be used before `intact` said so.
+  const uint8_t* find(const std::string& key, uint64_t size) const;
+  bool intact(const std::string& key) const;  // reads all of them
   // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
   bool write(const std::vector<Entry>& entries) const;
   bool enabled() const { return !path_.empty(); }
@@ -44,13 +42,11 @@ class PackedCache {
  private:
   struct Place {
     uint64_t offset = 0, size = 0, checksum = 0;
-    bool intact = false;
   };
   void open();
   std::string path_, identity_;
   std::unique_ptr<MappedFile> file_;
   std::map<uint64_t, Place> index_;  // by hash of the key
-  std::thread verifier_;             // sets `intact`
 };
 
 }  // namespace lumen::engine

@@ -192,7 +192,7 @@ Result<BufferArg> WeightStore::place(int64_t bytes) {
   constexpr int64_t kSlab = int64_t{32} << 20;
   int64_t need = (bytes + 256 + 255) / 256 * 256;
   if (!slab_ || slab_used_ + need > slab_->size()) {
-    LUMEN_TRY(slab, target_.allocate(std::max(need, kSlab)));
+    LUMEN_TRY(slab, target_.allocate_dense(std::max(need, kSlab)));
     slab_ = slab.get();
     slab_used_ = 0;
     buffers_.push_back(std::move(slab));
@@ -245,19 +245,33 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
 }
 
 void WeightStore::take_cached(const plan::Plan& plan) {
+  struct Found {
+    std::string made_as, key;
+    const uint8_t* data;
+    int64_t bytes;
+    bool intact = false;
+  };
+  std::vector<Found> found;
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     auto w = weights_.find(param);
     if (!u.layout || w == weights_.end() || made_.count(layout_key(param, u.layout))) continue;
     std::string key = cache_key(*w->second, *u.layout);
-    const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes()));
-    if (!data) continue;
-    auto mapped = target_.wrap(data, u.layout->bytes());
+    if (const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes())))
+      found.push_back({layout_key(param, u.layout), key, data, u.layout->bytes()});
+  }
+  // Not earlier, beside the compiler: reading all weights drives its working set out of the caches and takes as long as it saves.
+  team_.run(static_cast<int64_t>(found.size()), 1, [&](int, int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) found[static_cast<size_t>(i)].intact = cache_->intact(found[static_cast<size_t>(i)].key);
+  });
+  for (const Found& f : found) {
+    if (!f.intact) continue;
+    auto mapped = target_.wrap(f.data, f.bytes);
     if (!mapped) return;
     buffers_.push_back(mapped.take());
-    made_[layout_key(param, u.layout)] = {buffers_.back().get(), 0};
-    packed_[key] = {{buffers_.back().get(), 0}, u.layout->bytes()};
-    packed_bytes_ += u.layout->bytes();
+    made_[f.made_as] = {buffers_.back().get(), 0};
+    packed_[f.key] = {made_[f.made_as], f.bytes};
+    packed_bytes_ += f.bytes;
   }
 }
 

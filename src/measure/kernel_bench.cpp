@@ -92,7 +92,7 @@ Result<std::unique_ptr<Bench>> build(const sema::Library& lib, Target& target, c
       } else {
         for (int64_t n = 0; n < o.n; ++n) bytes.insert(bytes.end(), rows[static_cast<size_t>(n) % rows.size()].begin(), rows[static_cast<size_t>(n) % rows.size()].end());
       }
-      LUMEN_TRY(w, target.allocate(static_cast<int64_t>(bytes.size()) + 256));
+      LUMEN_TRY(w, target.allocate_dense(static_cast<int64_t>(bytes.size()) + 256));
       LUMEN_CHECK(target.upload(*w, 0, bytes));
       b->weight_bytes = static_cast<int64_t>(bytes.size());
       weights.push_back({w.get(), 0});

@@ -62,28 +62,26 @@ class CpuTarget : public Target {
     if (!wrong.empty()) return Error{wrong};
     loops::Kernel ready = cpu::prepare(kernel, machine_);
     LUMEN_TRY(code, cpu::emit(ready, isa_));
-    LUMEN_TRY(pages, memory_->install(code.bytes));
-    auto out = std::make_unique<CpuExecutable>();
-    out->name = kernel.name;
+    LUMEN_TRY(out, install(kernel, code.bytes));
     out->text = std::move(code.listing);
-    out->code = std::move(pages);
-    out->debug = std::make_unique<cpu::DebugInfo>(kernel.name, out->code.data(), out->code.size());
-    for (const loops::BufferInfo& b : kernel.buffers) {
-      bool own = b.kind == loops::BufferKind::Scratch;
-      out->scratch.push_back(own ? out->scratch_bytes : -1);
-      if (own) out->scratch_bytes += (b.bytes + 63) / 64 * 64;
-      else ++out->given;
-    }
-    out->scalars = kernel.scalars.size();
-    out->grain = kernel.grain;
     return std::unique_ptr<Executable>(std::move(out));
   }
 
-  Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes) override {
-    if (bytes < 0) return Error{"allocate: a negative size"};
-    // A first touch clears a whole page: 2 MB ones pay where much of the memory will be read, not for a short context's states.
-    LUMEN_TRY(memory, Buffer::allocate(static_cast<size_t>(bytes), bytes >= (int64_t{16} << 20) ? Pages::Huge : Pages::Normal));
-    return std::unique_ptr<DeviceBuffer>(std::make_unique<CpuBuffer>(std::move(memory)));
+  std::vector<uint8_t> save(const Executable& executable) const override {
+    const auto* code = dynamic_cast<const CpuExecutable*>(&executable);
+    return code ? std::vector<uint8_t>(code->code.data(), code->code.data() + code->code.size()) : std::vector<uint8_t>();
+  }
+
+  Result<std::unique_ptr<Executable>> restore(const loops::Kernel& kernel, std::span<const uint8_t> code) override {
+    LUMEN_TRY(out, install(kernel, code));
+    out->text = "; " + kernel.name + ": kept from an earlier run, not listed\n";
+    return std::unique_ptr<Executable>(std::move(out));
+  }
+
+  // A first touch clears a whole page: 2 MB ones pay where all of the memory will be used.
+  Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes) override { return allocate(bytes, Pages::Normal); }
+  Result<std::unique_ptr<DeviceBuffer>> allocate_dense(int64_t bytes) override {
+    return allocate(bytes, bytes >= (int64_t{1} << 20) ? Pages::Huge : Pages::Normal);
   }
 
   Result<std::unique_ptr<DeviceBuffer>> wrap(const uint8_t* data, int64_t bytes) override {
@@ -124,6 +122,29 @@ class CpuTarget : public Target {
   Status synchronize() override { return ok_status(); }
 
  private:
+  static Result<std::unique_ptr<DeviceBuffer>> allocate(int64_t bytes, Pages pages) {
+    if (bytes < 0) return Error{"allocate: a negative size"};
+    LUMEN_TRY(memory, Buffer::allocate(static_cast<size_t>(bytes), pages));
+    return std::unique_ptr<DeviceBuffer>(std::make_unique<CpuBuffer>(std::move(memory)));
+  }
+
+  Result<std::unique_ptr<CpuExecutable>> install(const loops::Kernel& kernel, std::span<const uint8_t> code) {
+    LUMEN_TRY(pages, memory_->install(code));
+    auto out = std::make_unique<CpuExecutable>();
+    out->name = kernel.name;
+    out->code = std::move(pages);
+    out->debug = std::make_unique<cpu::DebugInfo>(kernel.name, out->code.data(), out->code.size());
+    for (const loops::BufferInfo& b : kernel.buffers) {
+      bool own = b.kind == loops::BufferKind::Scratch;
+      out->scratch.push_back(own ? out->scratch_bytes : -1);
+      if (own) out->scratch_bytes += (b.bytes + 63) / 64 * 64;
+      else ++out->given;
+    }
+    out->scalars = kernel.scalars.size();
+    out->grain = kernel.grain;
+    return out;
+  }
+
   static Status inside(const char* what, DeviceBuffer& buffer, int64_t offset, size_t bytes) {
     if (offset >= 0 && offset <= buffer.size() && static_cast<int64_t>(bytes) <= buffer.size() - offset) return ok_status();
     return Error{std::string(what) + ": bytes " + std::to_string(offset) + " .. " + std::to_string(offset + static_cast<int64_t>(bytes)) +

@@ -40,10 +40,20 @@ void KernelCache::make(Wanted& w) {
   auto lowered = loops::lower(w.one, w.one.values.back(), target_.machine(), w.schedule);
   if (!lowered) { w.error = lowered.error(); return; }
   k->lowered = lowered.take();
-  auto code = target_.compile(k->lowered.kernel);  // which verifies it
-  if (!code) { w.error = code.error(); return; }
-  k->code = code.take();
   w.kernel = k;
+  if (auto kept = store_ ? store_->find(w.key) : std::span<const uint8_t>(); !kept.empty())
+    if (auto code = target_.restore(k->lowered.kernel, kept)) {
+      k->code = code.take();
+      return;
+    }
+  auto code = target_.compile(k->lowered.kernel);  // which verifies it
+  if (!code) {
+    w.kernel = nullptr;
+    w.error = code.error();
+    return;
+  }
+  k->code = code.take();
+  if (store_) store_->add(w.key, target_.save(*k->code));
 }
 
 Result<std::vector<std::shared_ptr<const Kernel>>> KernelCache::get(const ir::Function& f, const std::vector<int>& ids, int token_hint) {

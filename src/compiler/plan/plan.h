@@ -28,10 +28,18 @@ struct Kernel {
   std::shared_ptr<Executable> code;
 };
 
+// Code kept from one run to the next, by Kernel::key. Safe to use from several threads.
+class CodeStore {
+ public:
+  virtual ~CodeStore() = default;
+  virtual std::span<const uint8_t> find(const std::string& key) const = 0;  // empty: not there
+  virtual void add(const std::string& key, std::vector<uint8_t> code) = 0;
+};
+
 // Compiles each distinct operation once for one target. Safe to use from several threads.
 class KernelCache {
  public:
-  explicit KernelCache(Target& target) : target_(target) {}
+  explicit KernelCache(Target& target, CodeStore* store = nullptr) : target_(target), store_(store) {}
   Target& target() { return target_; }
   // The operations f.values[ids[i]], outlined, scheduled and compiled, distinct ones by several threads.
   Result<std::vector<std::shared_ptr<const Kernel>>> get(const ir::Function& f, const std::vector<int>& ids, int token_hint);
@@ -47,6 +55,7 @@ class KernelCache {
   };
   void make(Wanted& w);
   Target& target_;
+  CodeStore* store_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<const Kernel>> kernels_;
 };
