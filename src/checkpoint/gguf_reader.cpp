@@ -8,6 +8,7 @@
 #include <unordered_set>
 
 #include "base/assert.h"
+#include "checkpoint/gguf_split.h"
 
 namespace lumen {
 namespace {
@@ -203,14 +204,23 @@ class Reader {
 
 Result<Checkpoint> parse_gguf(std::span<const uint8_t> bytes, const std::string& name, const GeometryOf& geometry) {
   LUMEN_TRY(contents, Reader(bytes, name, geometry).read());
+  LUMEN_TRY(part, is_part(contents));
+  if (part) return Error{name + ": header: one part of a model in several files: expected a whole one"};
   return Checkpoint(std::move(contents));
 }
 
 Result<Checkpoint> open_gguf(const std::string& path, const GeometryOf& geometry) {
-  LUMEN_TRY(file, MappedFile::open(path));
-  LUMEN_TRY(contents, Reader(file.bytes(), path, geometry).read());
-  contents.files.push_back(std::move(file));
-  return Checkpoint(std::move(contents));
+  auto read = [&geometry](const std::string& at) -> Result<Checkpoint::Contents> {
+    LUMEN_TRY(file, MappedFile::open(at));
+    LUMEN_TRY(contents, Reader(file.bytes(), at, geometry).read());
+    contents.files.push_back(std::move(file));
+    return contents;
+  };
+  LUMEN_TRY(contents, read(path));
+  LUMEN_TRY(part, is_part(contents));
+  if (!part) return Checkpoint(std::move(contents));
+  LUMEN_TRY(whole, join_parts(std::move(contents), read));
+  return Checkpoint(std::move(whole));
 }
 
 }  // namespace lumen

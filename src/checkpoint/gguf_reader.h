@@ -16,6 +16,7 @@ constexpr uint32_t kFirstPrivateType = 1000;
 constexpr std::string_view kFormatKeyPrefix = "lumen.format.";
 
 // A tensor of a type that `geometry` does not know is listed with its size unknown; asking for its data is an Error.
+// Of a model in several files `path` is the first; the others are opened with it (gguf_split.h).
 Result<Checkpoint> open_gguf(const std::string& path, const GeometryOf& geometry);
 
 // The same from bytes in memory, which must outlive the Checkpoint. `name` stands for the file in messages.
