@@ -1,4 +1,6 @@
 // Expressions: literals, names, operators, conditions, reductions.
+#include <cmath>
+
 #include "compiler/ir/scalar.h"
 #include "compiler/sema/arith.h"
 #include "compiler/sema/evaluator.h"
@@ -177,10 +179,12 @@ Val Evaluator::table_val(const ast::TableDecl& t, Scope& s) {
     if (!type || *type == DType::Bool || *type == DType::F64 || size_of(*type) == 8)
       fail(t.span, "a table's type is one of i8, u8, i16, u16, i32, u32, f32, found '" + t.type + "'");
     r.type.scalar = *type;
-    for (size_t i = 0; i < values->size() && !is_float(*type); ++i) {
-      double v = (*values)[i];
-      if (v != static_cast<double>(ir::wrap(static_cast<int64_t>(v), *type))) fail(t.values[i]->span, "this entry does not fit " + t.type);
-    }
+  }
+  for (size_t i = 0; i < values->size() && !is_float(r.type.scalar); ++i) {
+    double v = (*values)[i];
+    bool whole = std::fabs(v) < 0x1p53;  // far more than any of these types holds
+    if (!whole || v != static_cast<double>(ir::wrap(static_cast<int64_t>(v), r.type.scalar)))
+      fail(t.values[i]->span, "this entry does not fit " + std::string(name(r.type.scalar)));
   }
   if (values->empty()) fail(t.span, "a table has at least one entry");
   r.table = values;

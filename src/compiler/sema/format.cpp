@@ -18,6 +18,7 @@ namespace {
 
 constexpr int64_t kMaxBlock = 4096;       // elements
 constexpr int64_t kMaxEntries = 1 << 16;  // of a field
+constexpr int kMaxBlockBytes = 1 << 24;
 constexpr int kRowVariable = kFirstVariable - 1;
 
 class FormatMaker {
@@ -115,12 +116,15 @@ class FormatMaker {
       Fraction n = entries(*d.type.dims[1]);
       if (!n.has_k || n.den % n.num != 0)
         fail(d.type.dims[1]->span, "a plane has one entry for a whole number of elements: K, or K / group");
+      if (n.den / n.num > kMaxBlock)
+        fail(d.type.dims[1]->span, "a plane has one entry for at most " + std::to_string(kMaxBlock) + " elements");
       field.per = static_cast<int>(n.den / n.num);
     } else {
       if (d.type.dims.size() > 1) fail(d.type.span, "a field has at most one dimension");
       if (!d.type.dims.empty()) field.count = static_cast<int>(small(*d.type.dims[0], "a field's size", 1, kMaxEntries));
       field.offset = f_->block_bytes;
       f_->block_bytes += field.count * size_of(field.type);
+      if (f_->block_bytes > kMaxBlockBytes) fail(d.span, "a block has at most " + std::to_string(kMaxBlockBytes) + " bytes");
     }
     f_->fields.push_back(std::move(field));
     Val v;

@@ -10,7 +10,7 @@ using ir::ExprPtr;
 
 namespace {
 constexpr size_t kMaxErrors = 20;
-constexpr int64_t kMaxIterations = 1 << 16;
+constexpr uint64_t kMaxIterations = 1 << 16;
 }  // namespace
 
 void Evaluator::run(const std::vector<ast::Stmt>& body, Scope& s, Frame& frame, bool last) {
@@ -161,7 +161,7 @@ void Evaluator::check_blocks(const ir::Type& type, Span span) {
 
 void Evaluator::for_loop(const ast::Stmt& st, Scope& s, Frame& frame) {
   int64_t lo = eval_int(*st.lo, s, "the first index of 'for'"), hi = eval_int(*st.hi, s, "the end of 'for'");
-  if (lo < hi && hi - lo > kMaxIterations)
+  if (lo < hi && static_cast<uint64_t>(hi) - static_cast<uint64_t>(lo) > kMaxIterations)
     fail(st.span,
          "'for' runs at most " + std::to_string(kMaxIterations) + " times, found " + std::to_string(lo) + ".." + std::to_string(hi));
   size_t errors = frame.errors ? frame.errors->size() : 0;

@@ -23,8 +23,8 @@ void Instance::for_each_index(const std::vector<ast::Binder>& over, size_t at, s
   if (at == over.size()) return body(tuple, s);
   const ast::Binder& b = over[at];
   int64_t lo = ev_.eval_int(*b.lo, s, "the range of '" + b.name + "'"), hi = ev_.eval_int(*b.hi, s, "the range of '" + b.name + "'");
-  if (hi - lo > static_cast<int64_t>(kMaxTuples))
-    fail(b.span, "a range of at most " + std::to_string(kMaxTuples) + " is expected, found " + std::to_string(hi - lo));
+  uint64_t count = lo < hi ? static_cast<uint64_t>(hi) - static_cast<uint64_t>(lo) : 0;
+  if (count > kMaxTuples) fail(b.span, "a range of at most " + std::to_string(kMaxTuples) + " is expected, found " + std::to_string(count));
   for (int64_t i = lo; i < hi; ++i) {
     ev_.tick(b.span);
     Scope& inner = ev_.new_scope(&s);
