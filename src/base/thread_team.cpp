@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "base/assert.h"
@@ -61,10 +62,12 @@ ThreadTeam::~ThreadTeam() {
 
 void ThreadTeam::work(int worker) {
   const Task& t = task_;
-  for (;;) {
-    int64_t begin = next_.fetch_add(t.grain, std::memory_order_relaxed);
-    if (begin >= t.items) return;
-    t.call(t.fn, worker, begin, begin + t.grain < t.items ? begin + t.grain : t.items);
+  int64_t begin = next_.load(std::memory_order_relaxed), shares = 2 * size();
+  while (begin < t.items) {
+    int64_t left = t.items - begin, n = std::min(left, std::max(t.grain, left / shares));
+    if (!next_.compare_exchange_weak(begin, begin + n, std::memory_order_relaxed)) continue;
+    t.call(t.fn, worker, begin, begin + n);
+    begin = next_.load(std::memory_order_relaxed);
   }
 }
 

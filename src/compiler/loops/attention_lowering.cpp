@@ -1,6 +1,7 @@
 // Attention: softmax-weighted sums over keys, one pass with a running maximum (online softmax, arXiv 1805.02867). An item is a
 // token and a group of heads that share keys. Keys come in blocks (pages, where the cache is paged): the scores of a block, the
-// softmax's new maximum, then the weighted values.
+// softmax's new maximum, then the weighted values. Prompts take blocks of tokens: each page is converted to f32 once for all of them, keys
+// transposed, so that lanes are keys and no sum runs across lanes.
 #include <algorithm>
 
 #include "compiler/loops/lowering.h"
@@ -21,11 +22,17 @@ class AttentionLowering {
   Result<Lowered> run() {
     std::string why = match();
     if (!why.empty()) return c_.unsupported("attention: " + why);
-    c_.add_item_factor(c_.v.dims[0], 1);
+    tokens_ = std::max<int64_t>(c_.s.token_block, 1);
+    c_.add_item_factor(c_.v.dims[0], tokens_);
     c_.b.kernel().items.push_back({heads_ / share_, "", 1});
     scores_ = b_.buffer("scores", BufferKind::Scratch, (static_cast<int64_t>(share_) * keys_ * 4 + 63) / 64 * 64);
-    sums_ = b_.buffer("sums", BufferKind::Scratch, (static_cast<int64_t>(share_) * depth_ * 4 + 63) / 64 * 64);
-    b_.for_(b_.begin(), b_.end(), 1, [&](Reg i) { c_.e.scoped([&] { item(i); }); });
+    sums_ = b_.buffer("sums", BufferKind::Scratch, (tokens_ * share_ * depth_ * 4 + 63) / 64 * 64);
+    if (tokens_ > 1) {
+      states_ = b_.buffer("states", BufferKind::Scratch, (tokens_ * share_ * 8 + 63) / 64 * 64);
+      key_page_ = b_.buffer("key_page", BufferKind::Scratch, width_ * keys_ * 4);
+      value_page_ = b_.buffer("value_page", BufferKind::Scratch, depth_ * keys_ * 4);
+    }
+    b_.for_(b_.begin(), b_.end(), 1, [&](Reg i) { c_.e.scoped([&] { tokens_ > 1 ? block_item(i) : item(i); }); });
     return c_.finish();
   }
 
@@ -105,14 +112,8 @@ class AttentionLowering {
     Reg head0 = b_.mul_imm(b_.op(LOp::Mod, {i, groups}), share_);
     c_.e.index[1] = head0;
     Reg lo = c_.e.scalar(soft_->args[0]), hi = c_.e.scalar(soft_->args[1]);
+    find_queries(head0);
     for (int h = 0; h < share_; ++h) {
-      c_.e.scoped([&] {
-        c_.e.index[1] = b_.add_imm(head0, h);
-        int number = static_cast<int>(product_->ival);
-        c_.e.index[number] = b_.i64(0);
-        q_at_.push_back(c_.e.address(type_of(q_), c_.e.operand_buffer[q_->operand], q_->args));
-        c_.e.index.erase(number);
-      });
       top_.push_back(variable(-__builtin_inf(), 1));
       total_.push_back(variable(0, 1));
     }
@@ -135,6 +136,199 @@ class AttentionLowering {
     q_at_.clear();
     top_.clear();
     total_.clear();
+  }
+
+  // Addresses of the heads' queries at index[0].
+  void find_queries(Reg head0) {
+    q_at_.clear();
+    for (int h = 0; h < share_; ++h)
+      c_.e.scoped([&] {
+        c_.e.index[1] = b_.add_imm(head0, h);
+        int number = static_cast<int>(product_->ival);
+        c_.e.index[number] = b_.i64(0);
+        q_at_.push_back(c_.e.address(type_of(q_), c_.e.operand_buffer[q_->operand], q_->args));
+        c_.e.index.erase(number);
+      });
+    c_.e.index[1] = head0;
+  }
+
+  // A block of tokens. What the online softmax knows of each token and head lies in memory between pages.
+  void block_item(Reg i) {
+    Reg groups = b_.i64(heads_ / share_), n = b_.i64(keys_);
+    Reg t0 = b_.mul_imm(b_.op(LOp::Div, {i, groups}), tokens_);
+    Reg count = b_.op(LOp::Min, {b_.sub(c_.e.dim(c_.v.dims[0]), t0), b_.i64(tokens_)});
+    Reg head0 = b_.mul_imm(b_.op(LOp::Mod, {i, groups}), share_);
+    Reg first = b_.reg(Ty::I64, 1), last = b_.reg(Ty::I64, 1);
+    b_.set(first, b_.i64(INT64_MAX));
+    b_.set(last, b_.i64(0));
+    auto each_token = [&](auto&& body) {
+      b_.for_(b_.i64(0), count, 1, [&](Reg t) {
+        c_.e.scoped([&] {
+          c_.e.index[0] = b_.add(t0, t);
+          c_.e.index[1] = head0;
+          body(t);
+        });
+      });
+    };
+    each_token([&](Reg t) {
+      Reg sums = b_.mul_imm(t, share_ * depth_ * 4), states = b_.mul_imm(t, share_ * 8);
+      b_.for_(0, share_ * depth_, lanes_, [&](Reg x) { b_.store(b_.f32(0, lanes_), DType::F32, {sums_, sums, b_.mul_imm(x, 4), 0}); });
+      for (int h = 0; h < share_; ++h) {
+        b_.store(b_.f32(-__builtin_inf(), 1), DType::F32, {states_, states, {}, h * 8});
+        b_.store(b_.f32(0, 1), DType::F32, {states_, states, {}, h * 8 + 4});
+      }
+      Reg lo = c_.e.scalar(soft_->args[0]), hi = c_.e.scalar(soft_->args[1]);
+      b_.set_op(first, LOp::Min, {first, b_.op(LOp::Div, {b_.op(LOp::Max, {lo, b_.i64(0)}), n})});
+      b_.set_op(last, LOp::Max, {last, b_.op(LOp::Div, {b_.add_imm(hi, keys_ - 1), n})});
+    });
+    b_.for_(first, last, 1, [&](Reg page) {
+      Reg converted = b_.reg(Ty::I64, 1), converted_v = b_.reg(Ty::I64, 1);  // where the pages in scratch came from
+      b_.set(converted, b_.i64(-1));
+      b_.set(converted_v, b_.i64(-1));
+      each_token([&](Reg t) {
+        Reg j0 = b_.mul_imm(page, keys_);
+        Reg lo = c_.e.scalar(soft_->args[0]), hi = c_.e.scalar(soft_->args[1]);
+        Reg from = b_.op(LOp::Max, {b_.sub(lo, j0), b_.i64(0)}), to = b_.op(LOp::Min, {b_.sub(hi, j0), n});
+        b_.if_(b_.op(LOp::CmpLt, {from, to}), [&] {
+          c_.e.scoped([&] {
+            c_.e.index[kBlock] = page;
+            token_on_page(t, head0, from, to, converted, converted_v);
+          });
+        });
+      });
+    });
+    each_token([&](Reg t) {
+      load_states(t);
+      sums_base_ = b_.mul_imm(t, share_ * depth_ * 4);
+      finish(head0);
+      sums_base_ = Reg{};
+    });
+    top_.clear();
+    total_.clear();
+    q_at_.clear();
+  }
+
+  void load_states(Reg t) {
+    top_.clear();
+    total_.clear();
+    Reg at = b_.mul_imm(t, share_ * 8);
+    for (int h = 0; h < share_; ++h) {
+      top_.push_back(b_.reg(Ty::F32, 1));
+      b_.set(top_.back(), b_.load(Ty::F32, 1, DType::F32, {states_, at, {}, h * 8}));
+      total_.push_back(b_.reg(Ty::F32, 1));
+      b_.set(total_.back(), b_.load(Ty::F32, 1, DType::F32, {states_, at, {}, h * 8 + 4}));
+    }
+  }
+
+  Reg place(const Address& a) {
+    Reg r = a.offset ? a.offset : b_.i64(0);
+    if (a.offset2) r = b_.add(r, a.offset2);
+    return b_.add_imm(r, a.disp);
+  }
+
+  void token_on_page(Reg t, Reg head0, Reg from, Reg to, Reg converted, Reg converted_v) {
+    auto [keys, key_step] = keyed(k_, static_cast<int>(product_->ival));
+    auto [values, value_step] = keyed(v_, 2);
+    Reg key_at = place(keys), value_at = place(values);
+    Reg same = b_.op(LOp::And, {b_.op(LOp::CmpEq, {key_at, converted}), b_.op(LOp::CmpEq, {value_at, converted_v})});
+    b_.if_(b_.sub(b_.i64(1), same), [&, key_step = key_step, value_step = value_step] {
+      convert(key_at, key_step, value_at, value_step);
+      b_.set(converted, key_at);
+      b_.set(converted_v, value_at);
+    });
+    find_queries(head0);
+    load_states(t);
+    page_scores();
+    soften(from, to, head0);
+    Reg states = b_.mul_imm(t, share_ * 8);
+    for (int h = 0; h < share_; ++h) {
+      b_.store(top_[h], DType::F32, {states_, states, {}, h * 8});
+      b_.store(total_[h], DType::F32, {states_, states, {}, h * 8 + 4});
+    }
+    page_weigh(b_.mul_imm(t, share_ * depth_ * 4), from, to);
+  }
+
+  // The page in f32: values as they lie, keys with the channel outermost.
+  void convert(Reg key_at, int64_t key_step, Reg value_at, int64_t value_step) {
+    DType kt = type_of(k_).scalar, vt = type_of(v_).scalar;
+    int kb = c_.e.operand_buffer[k_->operand], vb = c_.e.operand_buffer[v_->operand];
+    int64_t step = width_ % 8 == 0 ? 8 : 1;
+    b_.for_(0, keys_, 1, [&](Reg j) {
+      Reg key = b_.add(key_at, b_.mul_imm(j, key_step)), value = b_.add(value_at, b_.mul_imm(j, value_step)), j4 = b_.mul_imm(j, 4);
+      b_.for_(0, width_, step, [&](Reg c) {
+        Reg from = b_.mul_imm(c, size_of(kt)), to = b_.mul_imm(c, keys_ * 4);
+        for (int64_t x = 0; x < step; ++x)
+          b_.store(b_.load(Ty::F32, 1, kt, {kb, key, from, x * size_of(kt)}), DType::F32, {key_page_, to, j4, x * keys_ * 4});
+      });
+      Reg row = b_.mul_imm(j, depth_ * 4);
+      b_.for_(0, depth_, lanes_, [&](Reg d) {
+        b_.store(b_.load(Ty::F32, lanes_, vt, {vb, value, b_.mul_imm(d, size_of(vt)), 0}), DType::F32, {value_page_, row, b_.mul_imm(d, 4), 0});
+      });
+    });
+  }
+
+  // Heads in groups whose accumulators fit the registers beside a broadcast each, a load and one to spare.
+  template <class F>
+  void over_few_heads(int vectors, F&& f) {
+    int most = std::max(1, (c_.m.vector_registers - 2) / (vectors + 1)), groups = (share_ + most - 1) / most;
+    for (int g = 0, h = 0; g < groups; ++g) {
+      int n = (share_ - h + groups - g - 1) / (groups - g);
+      f(h, n);
+      h += n;
+    }
+  }
+
+  void page_scores() {
+    int vectors = static_cast<int>(keys_) / lanes_;
+    DType qt = type_of(q_).scalar;
+    over_few_heads(vectors, [&](int h0, int heads) {
+      std::vector<Reg> acc;
+      for (int i = 0; i < heads * vectors; ++i) acc.push_back(variable(0, lanes_));
+      int64_t unroll = width_ % 4 == 0 ? 4 : 1;
+      b_.for_(0, width_, unroll, [&](Reg c) {
+        Reg qc = b_.mul_imm(c, size_of(qt)), kc = b_.mul_imm(c, keys_ * 4);
+        for (int64_t x = 0; x < unroll; ++x) {
+          std::vector<Reg> q;
+          for (int h = 0; h < heads; ++h) q.push_back(b_.load_splat(Ty::F32, lanes_, qt, plus(q_at_[h0 + h], qc, x * size_of(qt))));
+          for (int v = 0; v < vectors; ++v) {
+            Reg k = b_.load(Ty::F32, lanes_, DType::F32, {key_page_, kc, {}, (x * keys_ + v * lanes_) * 4});
+            for (int h = 0; h < heads; ++h) b_.set_op(acc[h * vectors + v], LOp::Fma, {q[h], k, acc[h * vectors + v]});
+          }
+        }
+      });
+      for (int h = 0; h < heads; ++h)
+        for (int v = 0; v < vectors; ++v) b_.store(acc[h * vectors + v], DType::F32, {scores_, {}, {}, ((h0 + h) * keys_ + v * lanes_) * 4});
+    });
+  }
+
+  void page_weigh(Reg sums, Reg from, Reg to) {
+    int wide = 4;
+    while (depth_ % (wide * lanes_)) wide /= 2;
+    over_few_heads(wide, [&](int h0, int heads) {
+      std::vector<Reg> scale;
+      for (int h = 0; h < heads; ++h) scale.push_back(b_.splat(scale_[h0 + h], lanes_));
+      b_.for_(0, depth_, wide * lanes_, [&](Reg d) {
+        Reg d4 = b_.mul_imm(d, 4);
+        auto at = [&](int h, int x) { return Address{sums_, sums, d4, ((h0 + h) * depth_ + x * lanes_) * 4}; };
+        std::vector<Reg> acc;
+        for (int h = 0; h < heads; ++h)
+          for (int x = 0; x < wide; ++x) {
+            acc.push_back(b_.reg(Ty::F32, lanes_));
+            b_.set(acc.back(), b_.mul(b_.load(Ty::F32, lanes_, DType::F32, at(h, x)), scale[h]));
+          }
+        b_.for_(from, to, 1, [&](Reg j) {
+          Reg j4 = b_.mul_imm(j, 4), row = b_.add(b_.mul_imm(j, depth_ * 4), d4);
+          std::vector<Reg> p;
+          for (int h = 0; h < heads; ++h) p.push_back(b_.load_splat(Ty::F32, lanes_, DType::F32, {scores_, j4, {}, (h0 + h) * keys_ * 4}));
+          for (int x = 0; x < wide; ++x) {
+            Reg v = b_.load(Ty::F32, lanes_, DType::F32, {value_page_, row, {}, x * lanes_ * 4});
+            for (int h = 0; h < heads; ++h) b_.set_op(acc[h * wide + x], LOp::Fma, {p[h], v, acc[h * wide + x]});
+          }
+        });
+        for (int h = 0; h < heads; ++h)
+          for (int x = 0; x < wide; ++x) b_.store(acc[h * wide + x], DType::F32, at(h, x));
+      });
+    });
   }
 
   Reg variable(double start, int lanes) {
@@ -286,7 +480,7 @@ class AttentionLowering {
         Reg wide = b_.splat(inv, lanes_);
         Reg out = b_.mul_imm(b_.add(b_.mul_imm(c_.e.index[0], heads_), c_.e.index[1]), depth_ * size_of(c_.v.type.scalar));
         b_.for_(0, depth_, lanes_, [&](Reg d) {
-          Reg x = b_.load(Ty::F32, lanes_, DType::F32, {sums_, b_.mul_imm(d, 4), {}, h * depth_ * 4});
+          Reg x = b_.load(Ty::F32, lanes_, DType::F32, {sums_, b_.mul_imm(d, 4), sums_base_, h * depth_ * 4});
           b_.store(b_.mul(x, wide), c_.v.type.scalar, {c_.result_buffer(), out, b_.mul_imm(d, size_of(c_.v.type.scalar)), 0});
         });
       });
@@ -300,8 +494,9 @@ class AttentionLowering {
   ExprPtr soft_, q_, k_, v_;
   const ir::Expr* product_ = nullptr;
   int products_ = 0, key_ = 0, share_ = 1;
-  int64_t heads_ = 0, depth_ = 0, width_ = 0, keys_ = 32;
-  int scores_ = -1, sums_ = -1;
+  int64_t heads_ = 0, depth_ = 0, width_ = 0, keys_ = 32, tokens_ = 1;
+  int scores_ = -1, sums_ = -1, states_ = -1, key_page_ = -1, value_page_ = -1;
+  Reg sums_base_;  // byte offset of the token's sums; none: 0
   std::vector<Address> q_at_;
   std::vector<Reg> top_, total_, scale_;
 };

@@ -57,6 +57,7 @@ loops::Schedule choose(const ir::Function& f, const ir::Value& v, const Machine&
           width = lanes_dividing(m, {width, e.args[1]->ival});
       });
       s.lanes = lanes_dividing(m, {width, s.keys});
+      if (token_hint == 0 && m.lanes > 1) s.token_block = 32;
       break;
     }
     case loops::Shape::Rows: break;
