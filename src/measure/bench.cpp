@@ -1,12 +1,15 @@
 // Measuring steps of a model.
 #include "measure/bench.h"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <random>
+
+#include "measure/machine.h"
 
 namespace lumen::measure {
 namespace {
@@ -70,15 +73,17 @@ class Runner {
   std::map<std::string, double> times_;
 };
 
-Status measure(Runner& runner, int64_t tokens, int64_t most, const BenchOptions& o, Series& out) {
+Status measure(Runner& runner, int64_t tokens, int64_t most, const BenchOptions& o, ReadProbe* probe, Series& out) {
   out.tokens = tokens;
   runner.forget_times();
   for (int64_t r = 0; r < o.repetitions; ++r) {
+    double before = probe ? probe->read() : 0;
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     LUMEN_CHECK(runner.run(tokens, most));
     wall = seconds(CLOCK_MONOTONIC) - wall;
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
-    out.samples.push_back({static_cast<double>(tokens) / wall, cpu / (wall * o.threads)});
+    double after = probe ? probe->read() : 0;
+    out.samples.push_back({static_cast<double>(tokens) / wall, cpu / (wall * o.threads), (before + after) / 2});
   }
   out.profile = runner.times();
   return ok_status();
@@ -91,6 +96,9 @@ double Series::median() const {
 }
 double Series::cpu_share() const {
   return median_of(samples, [](const Sample& s) { return s.cpu_share; });
+}
+double Series::read_share(double bytes_per_token) const {
+  return median_of(samples, [&](const Sample& s) { return s.read_bytes_per_second > 0 ? bytes_per_token * s.tokens_per_second / s.read_bytes_per_second : 0; });
 }
 double Series::lowest() const {
   double v = samples.empty() ? 0 : samples[0].tokens_per_second;
@@ -115,8 +123,17 @@ Result<BenchResult> bench(engine::Model& model, const BenchOptions& o) {
   if (o.generate > 0) LUMEN_CHECK(runner.run(1, 1));
   out.load_seconds = seconds(CLOCK_MONOTONIC) - start;
   if (o.generate > 0) LUMEN_CHECK(runner.run(std::min<int64_t>(o.generate, 4), 1));
-  if (o.prompt > 0) LUMEN_CHECK(measure(runner, o.prompt, model.max_batch(), o, out.prefill));
-  if (o.generate > 0) LUMEN_CHECK(measure(runner, o.generate, 1, o, out.decode));
+  if (o.prompt > 0) LUMEN_CHECK(measure(runner, o.prompt, model.max_batch(), o, nullptr, out.prefill));
+  struct rusage used {};
+  if (getrusage(RUSAGE_SELF, &used) == 0) out.peak_bytes = static_cast<uint64_t>(used.ru_maxrss) << 10;
+  if (o.generate > 0) {
+    int64_t bytes = std::clamp<int64_t>(model.packed_bytes(), int64_t{16} << 20, int64_t{512} << 20);
+    LUMEN_TRY(probe, ReadProbe::create(o.threads, true, bytes));
+    LUMEN_CHECK(measure(runner, o.generate, 1, o, probe.get(), out.decode));
+    LUMEN_CHECK(probe->check());
+    double states = static_cast<double>(model.state_bytes()) / static_cast<double>(model.context()) * static_cast<double>(o.generate) / 2;
+    out.decode_bytes_per_token = static_cast<double>(model.packed_bytes()) + states;
+  }
   model.set_profile(false);
   return out;
 }

@@ -14,6 +14,7 @@ namespace lumen::measure {
 struct Sample {
   double tokens_per_second = 0;
   double cpu_share = 0;  // CPU time of the process / (wall time * threads)
+  double read_bytes_per_second = 0;  // decoding: a streaming read by as many threads just before and after
 };
 
 struct Series {
@@ -24,6 +25,7 @@ struct Series {
   double lowest() const;
   double highest() const;
   double cpu_share() const;  // median
+  double read_share(double bytes_per_token) const;  // median of what was read of weights and states, of what a streaming read gives
 };
 
 struct BenchOptions {
@@ -34,6 +36,8 @@ struct BenchOptions {
 struct BenchResult {
   Series prefill, decode;
   double load_seconds = 0;  // packing weights and compiling kernels: the first steps, which are not counted
+  double decode_bytes_per_token = 0;  // packed weights, and the states of half the tokens decoded
+  uint64_t peak_bytes = 0;  // most memory the process held at once, mapped pages included
 };
 
 // `model` needs a context of at least max(prompt, generate) tokens.

@@ -56,31 +56,48 @@ std::string first_line(const std::string& path) {
 
 }  // namespace
 
-Result<Bandwidth> read_bandwidth(int threads, bool huge, int64_t bytes, int runs) {
-  constexpr int64_t kHuge = int64_t{2} << 20;
+constexpr int64_t kHuge = int64_t{2} << 20;
+
+ReadProbe::ReadProbe(int threads, void* memory, size_t mapped, int64_t pieces)
+    : team_(threads), memory_(memory), mapped_(mapped),
+      data_(reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge)), pieces_(pieces),
+      sums_(static_cast<size_t>(threads) * 8) {}
+
+ReadProbe::~ReadProbe() { munmap(memory_, mapped_); }
+
+Result<std::unique_ptr<ReadProbe>> ReadProbe::create(int threads, bool huge, int64_t bytes) {
   size_t mapped = static_cast<size_t>(bytes + kHuge);
   void* memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED) return Error{"no memory for " + std::to_string(bytes >> 20) + " MiB to measure the bandwidth with"};
   madvise(memory, mapped, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  uint8_t* data = reinterpret_cast<uint8_t*>((reinterpret_cast<uintptr_t>(memory) + kHuge - 1) / kHuge * kHuge);
-  ThreadTeam team(threads);
-  int64_t pieces = bytes / kHuge;
-  team.run(pieces, 1,
-           [&](int, int64_t begin, int64_t end) { std::memset(data + begin * kHuge, 1, static_cast<size_t>((end - begin) * kHuge)); });
-  Bandwidth out{threads, huge, huge && huge_bytes(data) >= bytes / 2, 0};
-  std::vector<uint64_t> sums(static_cast<size_t>(threads) * 8);
-  for (int r = 0; r < runs; ++r) {
-    double start = now();
-    team.run(pieces, 1, [&](int w, int64_t begin, int64_t end) {
-      sums[static_cast<size_t>(w) * 8] += sum(data + begin * kHuge, (end - begin) * kHuge);
-    });
-    out.bytes_per_second = std::max(out.bytes_per_second, static_cast<double>(pieces * kHuge) / (now() - start));
-  }
-  munmap(memory, mapped);
+  std::unique_ptr<ReadProbe> p(new ReadProbe(threads, memory, mapped, bytes / kHuge));
+  p->team_.run(p->pieces_, 1, [&](int, int64_t begin, int64_t end) {
+    std::memset(p->data_ + begin * kHuge, 1, static_cast<size_t>((end - begin) * kHuge));
+  });
+  p->got_huge_ = huge && huge_bytes(p->data_) >= bytes / 2;
+  return p;
+}
+
+double ReadProbe::read() {
+  double start = now();
+  team_.run(pieces_, 1, [&](int w, int64_t begin, int64_t end) { sums_[static_cast<size_t>(w) * 8] += sum(data_ + begin * kHuge, (end - begin) * kHuge); });
+  ++reads_;
+  return static_cast<double>(pieces_ * kHuge) / (now() - start);
+}
+
+Status ReadProbe::check() const {
   uint64_t total = 0;
-  for (uint64_t s : sums) total += s;
-  uint64_t expected = static_cast<uint64_t>(runs) * static_cast<uint64_t>(pieces) * (kHuge / 8) * 0x0101010101010101ull;
+  for (uint64_t s : sums_) total += s;
+  uint64_t expected = reads_ * static_cast<uint64_t>(pieces_) * (kHuge / 8) * 0x0101010101010101ull;
   if (total != expected) return Error{"reading memory back gave other bytes than were written: the machine's memory may be faulty"};
+  return ok_status();
+}
+
+Result<Bandwidth> read_bandwidth(int threads, bool huge, int64_t bytes, int runs) {
+  LUMEN_TRY(probe, ReadProbe::create(threads, huge, bytes));
+  Bandwidth out{threads, huge, probe->got_huge(), 0};
+  for (int r = 0; r < runs; ++r) out.bytes_per_second = std::max(out.bytes_per_second, probe->read());
+  LUMEN_CHECK(probe->check());
   return out;
 }
 

@@ -1,10 +1,12 @@
 // What the machine offers, as measured and as the system tells: for doctor, and to judge speeds by.
 #pragma once
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "base/thread_team.h"
 
 namespace lumen::measure {
 
@@ -13,6 +15,26 @@ struct Bandwidth {
   bool huge_pages = false;      // 2 MB pages were asked for
   bool got_huge = false;        // and the kernel gave them for at least half of the memory
   double bytes_per_second = 0;  // best of the runs: others only take away
+};
+// Memory to stream through, again and again: a bandwidth measured beside something else, at the same moment.
+class ReadProbe {
+ public:
+  static Result<std::unique_ptr<ReadProbe>> create(int threads, bool huge_pages, int64_t bytes);
+  ~ReadProbe();
+  double read();  // all of it once, by all threads: bytes a second
+  bool got_huge() const { return got_huge_; }
+  Status check() const;  // Error: reads gave other bytes than were written
+
+ private:
+  ReadProbe(int threads, void* memory, size_t mapped, int64_t pieces);
+  ThreadTeam team_;
+  void* memory_;
+  size_t mapped_;
+  uint8_t* data_;
+  int64_t pieces_;  // of 2 MB
+  uint64_t reads_ = 0;
+  bool got_huge_ = false;
+  std::vector<uint64_t> sums_;
 };
 // Streaming read of `bytes` shared by `threads`, `runs` times after one that touches everything.
 Result<Bandwidth> read_bandwidth(int threads, bool huge_pages, int64_t bytes = int64_t{256} << 20, int runs = 5);

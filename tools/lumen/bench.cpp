@@ -16,7 +16,7 @@ struct Options {
   bool json = false, profile = false;
 };
 
-void write_series(JsonWriter& w, const char* name, const measure::Series& s) {
+void write_series(JsonWriter& w, const char* name, const measure::Series& s, double bytes_per_token = 0) {
   if (s.samples.empty()) return;
   w.key(name)
       .begin_object()
@@ -24,6 +24,7 @@ void write_series(JsonWriter& w, const char* name, const measure::Series& s) {
       .field("tokens_per_second", s.median())
       .field("lowest", s.lowest())
       .field("highest", s.highest());
+  if (bytes_per_token > 0) w.field("bytes_per_token", bytes_per_token).field("share_of_read_bandwidth", s.read_share(bytes_per_token));
   w.field("cpu_share", s.cpu_share()).key("samples").begin_array();
   for (const measure::Sample& x : s.samples) w.value(x.tokens_per_second);
   w.end_array();
@@ -71,7 +72,8 @@ Status bench(const Arguments& a, const Options& given) {
         .field("cpu", measure::cpu_name())
         .field("load_seconds", r.load_seconds);
     write_series(w, "prefill", r.prefill);
-    write_series(w, "decode", r.decode);
+    write_series(w, "decode", r.decode, r.decode_bytes_per_token);
+    w.field("peak_bytes", r.peak_bytes);
     w.end_object();
     return print_out(w.take() + "\n");
   }
@@ -80,6 +82,10 @@ Status bench(const Arguments& a, const Options& given) {
               r.load_seconds);
   print_series("prefill", r.prefill);
   print_series("decode", r.decode);
+  if (r.decode_bytes_per_token > 0)
+    std::printf("%-8s %.1f MB a token: %.0f%% of a streaming read in the same moments\n", "", r.decode_bytes_per_token / 1e6,
+                100 * r.decode.read_share(r.decode_bytes_per_token));
+  std::printf("%-8s %s at most, mapped pages included\n", "memory", size_text(r.peak_bytes).c_str());
   print_profile("prefill", r.prefill);
   print_profile("decode", r.decode);
   return ok_status();
