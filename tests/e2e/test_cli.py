@@ -453,6 +453,36 @@ class WithModel(Base):
         self.assertEqual(len(self.logits("--tokens", ids, "--last", "100")["logits"]), len(d["tokens"]))
         self.assertIn("' Paris'", self.ok("logits", MODEL, "--tokens", ids))
 
+    def test_caches(self):
+        """Packed weights and compiled kernels are kept; damaged, foreign or unwritable caches change nothing but the time."""
+        cache = self.dir / "cache"
+        logits = lambda **env: lumen("logits", MODEL, "--tokens", "1,2,3", "--json", env={"LUMEN_CACHE": str(cache), **env}).stdout  # noqa: E731
+        want = logits(LUMEN_CACHE="off")
+        self.assertTrue(json.loads(want)["logits"])
+        self.assertFalse(cache.exists())
+        self.assertEqual(logits(), want)
+        packed, code = sorted(cache.glob("*.packed")), sorted(cache.glob("*.code"))
+        self.assertEqual((len(packed), len(code)), (1, 1))
+        self.assertEqual(logits(), want, "read from the caches")
+        for file in packed + code:
+            whole = file.read_bytes()
+            for damage in (whole[: len(whole) // 2], whole[:5000] + bytes(1 ^ b for b in whole[5000:9000]) + whole[9000:], b"", b"\0" * len(whole)):
+                file.write_bytes(damage)
+                self.assertEqual(logits(), want, f"{file.suffix} damaged")
+        self.assertEqual(sorted(cache.glob("*.packed"))[0].read_bytes(), self.packed_twice(cache, logits), "rebuilt as it was")
+        blocked = self.dir / "a file"
+        blocked.write_text("not a directory")
+        self.assertEqual(logits(LUMEN_CACHE=str(blocked)), want)
+        both = [subprocess.Popen([BINARY, "logits", MODEL, "--tokens", "1,2,3", "--json"], stdout=subprocess.PIPE,
+                                 env={**os.environ, "LUMEN_CACHE": str(self.dir / "shared")}) for _ in range(2)]
+        self.assertEqual([p.communicate(timeout=600)[0] for p in both], [want, want], "two at once")
+
+    def packed_twice(self, cache, logits):
+        for file in cache.iterdir():
+            file.unlink()
+        logits()
+        return sorted(cache.glob("*.packed"))[0].read_bytes()
+
     def test_logits_exact_is_the_interpreter(self):
         ids = "504,3575,282,4649"
         a = self.logits("--tokens", ids, "--exact", "--last", "4")["logits"]
