@@ -157,8 +157,9 @@ std::string find_codes(Subject& s, const std::vector<ExprPtr>& codes, ir::IntFor
   if (unit == 0 || seen.size() < 2) return "its codes are not several finite numbers";
   double lo = seen.front() / unit, hi = seen.back() / unit;
   if (hi - lo > 255) {
-    return "its codes are multiples of " + std::to_string(unit) + " from " + std::to_string(static_cast<long long>(lo)) + " to " +
-           std::to_string(static_cast<long long>(hi)) + " of it, more than 8 bits hold";
+    auto number = [](double v) { return std::fabs(v) < 0x1p53 ? std::to_string(static_cast<long long>(v)) : "beyond 2^53"; };
+    return "its codes are multiples of " + std::to_string(unit) + " from " + number(lo) + " to " + number(hi) +
+           " of it, more than 8 bits hold";
   }
   form.bits = static_cast<int>(std::bit_width(static_cast<unsigned>(hi - lo)));
   Codebook book;
