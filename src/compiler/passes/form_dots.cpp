@@ -1,5 +1,8 @@
 // Finds sums of products with a weight's row.
+#include <map>
+
 #include "compiler/passes/passes.h"
+#include "compiler/passes/rebuild.h"
 
 namespace lumen::passes {
 using ir::Ek;
@@ -19,10 +22,16 @@ static bool row_of(const ir::Function& f, const ir::Value& v, const ExprPtr& e, 
 }
 
 void form_dots(ir::Function& f) {
+  std::map<std::pair<ExprPtr, std::vector<int64_t>>, ExprPtr> known;
   for (ir::Value& v : f.values) {
     if (v.kind != ir::ValueKind::Compute || v.dims.size() != 2) continue;
     int n_axis = 1;
-    v.body = ir::rewrite(v.body, [&](const ExprPtr& e) -> ExprPtr {
+    auto [it, fresh] = known.try_emplace({v.body, signature(f, v)});
+    if (!fresh) {
+      v.body = it->second;
+      continue;
+    }
+    v.body = it->second = ir::rewrite(v.body, [&](const ExprPtr& e) -> ExprPtr {
       if (e->kind != Ek::Reduce || e->reduction != ir::Reduction::Sum || e->args[0]->kind != Ek::Int || e->args[0]->ival != 0 ||
           e->args[1]->kind != Ek::Int || e->args[2]->kind != Ek::Op || e->args[2]->op != ir::Op::Mul)
         return nullptr;

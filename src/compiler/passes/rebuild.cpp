@@ -79,8 +79,29 @@ std::vector<int> pattern(const std::vector<int>& operands) {
   return p;
 }
 
+std::vector<int64_t> signature(const ir::Function& f, const ir::Value& v) {
+  std::vector<int64_t> s;
+  for (int p : pattern(v.operands)) s.push_back(p);
+  for (int o : v.operands) {
+    const ir::Value& from = f.values[static_cast<size_t>(o)];
+    s.insert(s.end(), {static_cast<int64_t>(from.role), static_cast<int64_t>(from.type.scalar), static_cast<int64_t>(reinterpret_cast<intptr_t>(from.type.format.get())),
+                       from.type.rank()});
+    for (const ir::Dim& d : from.type.dims) s.push_back(d.is_const() ? d.value : -1 - static_cast<int64_t>(std::hash<std::string>{}(d.symbol) >> 1));
+  }
+  return s;
+}
+
+ExprPtr Tidier::one_of_equals(const ExprPtr& body) {
+  std::vector<ExprPtr>& same_hash = bodies_[body->hash];
+  for (const ExprPtr& known : same_hash)
+    if (known == body || ir::equal(known, body)) return known;
+  same_hash.push_back(body);
+  return body;
+}
+
 void Tidier::operator()(ir::Value& v) {
   if (v.kind != ir::ValueKind::Compute) return tidy_operands(v);
+  v.body = one_of_equals(v.body);
   auto [it, fresh] = known_.try_emplace({v.body, pattern(v.operands), v.dims.size()});
   if (fresh) {
     ir::Value numbered = v;

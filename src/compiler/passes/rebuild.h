@@ -50,12 +50,18 @@ void tidy_operands(ir::Value& v);
 // Which operands are equal: for each the place of the first one like it.
 std::vector<int> pattern(const std::vector<int>& operands);
 
-// tidy_operands with a memory: the layers of a model share their bodies.
+// What a pass may ask about an operation apart from its body and which values its operands are: types and roles of the operands and
+// which of them are equal. Operations of equal bodies and signatures can share what a pass makes of them.
+std::vector<int64_t> signature(const ir::Function& f, const ir::Value& v);
+
+// tidy_operands with a memory. The layers of a model have equal bodies, which it makes one object.
 class Tidier {
  public:
   void operator()(ir::Value& v);
 
  private:
+  ir::ExprPtr one_of_equals(const ir::ExprPtr& body);
+  std::map<uint64_t, std::vector<ir::ExprPtr>> bodies_;  // by hash
   std::map<std::tuple<ir::ExprPtr, std::vector<int>, size_t>, std::pair<ir::ExprPtr, std::vector<int>>> known_;
 };
 

@@ -1,7 +1,7 @@
 // Makes the requantised activations that integer dot products read, one encoding for all readers of a tensor.
 #include <algorithm>
 #include <map>
-#include <set>
+#include <tuple>
 
 #include "compiler/formats/layout.h"
 #include "compiler/passes/passes.h"
@@ -26,10 +26,33 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
   Rebuild r(f);
   Tidier tidy;
   std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
+  auto encode = [&](int x, int group, const ir::FormatRef& act) {
+    auto [it, fresh] = encoded.emplace(std::make_pair(x, group), -1);
+    if (fresh) {
+      ir::Type t = r.next().values[x].type;
+      std::vector<ExprPtr> at;
+      std::vector<std::string> axes;
+      for (int i = 0; i < t.rank(); ++i) {
+        at.push_back(ir::make_index(i));
+        axes.push_back("a" + std::to_string(i));
+      }
+      t.format = act;
+      it->second = ir::add_compute(r.next(), t, {x}, axes, ir::make_load(0, DType::F32, at), "requantise." + r.next().values[x].name);
+    }
+    return it->second;
+  };
+  // The layers of a model share their bodies: what became of one, and the encodings it reads, by operand and group.
+  struct Turned {
+    ExprPtr body;
+    std::vector<std::tuple<int, int, ir::FormatRef>> reads;
+  };
+  std::map<std::pair<ExprPtr, std::vector<int64_t>>, Turned> known;
   for (const ir::Value& v : r.old().values) {
     ir::Value c = r.remapped(v);
     if (c.kind == ir::ValueKind::Compute) {
-      c.body = ir::rewrite(c.body, [&](const ExprPtr& e) -> ExprPtr {
+      auto [turned, fresh] = known.try_emplace({c.body, signature(r.next(), c)});
+      int given = static_cast<int>(c.operands.size());
+      if (fresh) turned->second.body = ir::rewrite(c.body, [&](const ExprPtr& e) -> ExprPtr {
         if (e->kind != Ek::Dot) return nullptr;
         const ir::Type wt = r.next().values[c.operands[e->operand2]].type;
         const ir::Type xt = r.next().values[c.operands[e->operand]].type;
@@ -38,24 +61,13 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
         int64_t k = wt.dims.back().value;
         ir::FormatRef act = k % group == 0 ? activation(group) : nullptr;
         if (!act) return nullptr;
-        int x = c.operands[e->operand];
-        auto [it, fresh] = encoded.emplace(std::make_pair(x, group), -1);
-        if (fresh) {
-          ir::Type t = xt;
-          t.format = act;
-          std::vector<ExprPtr> at;
-          std::vector<std::string> axes;
-          for (int i = 0; i < xt.rank(); ++i) {
-            at.push_back(ir::make_index(i));
-            axes.push_back("a" + std::to_string(i));
-          }
-          it->second = ir::add_compute(r.next(), t, {x}, axes, ir::make_load(0, DType::F32, at), "requantise." + r.next().values[x].name);
-        }
-        c.operands.push_back(it->second);
+        turned->second.reads.push_back({e->operand, group, act});
         size_t split = static_cast<size_t>(e->ival);
-        return ir::make_dot(static_cast<int>(c.operands.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
+        return ir::make_dot(given + static_cast<int>(turned->second.reads.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
                             {e->args.begin() + split, e->args.end()});
       });
+      for (const auto& [operand, group, act] : turned->second.reads) c.operands.push_back(encode(c.operands[static_cast<size_t>(operand)], group, act));
+      c.body = turned->second.body;
       tidy(c);
     }
     r.replace(v.id, r.add(c));
