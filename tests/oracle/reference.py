@@ -7,6 +7,9 @@ Knows the architectures llama, qwen2 and gemma3, and refuses keys that change th
 implement, rather than guess. Shares no code with Lumen. Every layer is dequantised once for all prompts together, so
 that a model of several billion weights needs little memory. Hidden states are the residual stream: layer 0 is the
 embedding (scaled, where the architecture scales it), layer L the sum after L layers, before the last norm.
+
+For tests of users' own declarations: `formats` decodes tensor types that only they know, and subclasses replace `layer`, `norm`
+or `attention`.
 """
 import argparse
 
@@ -17,11 +20,43 @@ VERSION = 1  # counted up when results change, so that caches of them are made a
 VOCAB_CHUNK = 8192  # rows of the output matrix dequantised at a time
 
 
+class Private:
+    """A tensor of a type that package gguf does not know: rows of blocks of bytes. decode: uint8 (B, bytes) -> float32 (B, elements)."""
+
+    def __init__(self, data, decode):
+        self.data, self.decode = data, decode  # data (rows, blocks of a row, bytes)
+
+    def rows(self, rows):
+        data = self.data[rows]
+        return self.decode(data.reshape(-1, data.shape[-1])).reshape(len(data), -1)
+
+
+class Reader(gguf.GGUFReader):
+    """formats: {type number: (elements of a block, its bytes, decode)}."""
+
+    def __init__(self, path, formats):
+        self.formats, self.private = formats, {}
+        super().__init__(path)
+
+    def _build_tensors(self, start, fields):
+        known = []
+        for field in fields:
+            _, name, _, dims, kind, offset = field.parts
+            if int(kind[0]) not in self.formats:
+                known.append(field)
+                continue
+            elements, size, decode = self.formats[int(kind[0])]
+            columns, rows = int(dims[0]), int(np.prod(dims[1:]))
+            data = self._get(int(start + offset[0]), np.uint8, rows * columns // elements * size)
+            self.private[bytes(name).decode()] = Private(data.reshape(rows, columns // elements, size), decode)
+        super()._build_tensors(start, known)
+
+
 class Reference:
-    def __init__(self, path, dtype=np.float64):
-        reader = gguf.GGUFReader(path)
+    def __init__(self, path, dtype=np.float64, formats=None):
+        reader = Reader(path, formats or {})
         self.dtype = dtype
-        self.tensors = {t.name: t for t in reader.tensors}
+        self.tensors = {t.name: t for t in reader.tensors} | reader.private
         self.fields = {k: f.contents() for k, f in reader.fields.items() if not k.startswith("tokenizer.")}
         self.arch = self.fields["general.architecture"]
         if self.arch not in ("llama", "qwen2", "gemma3"):
@@ -51,6 +86,8 @@ class Reference:
     def weight(self, name, rows=slice(None)):
         """A tensor as (rows…, columns), dequantised to float32 and widened: each value is one exact number."""
         t = self.tensors[name]
+        if isinstance(t, Private):
+            return t.rows(rows).astype(self.dtype)
         return gguf.dequantize(t.data[rows], t.tensor_type).astype(self.dtype)
 
     def has(self, name):
