@@ -54,7 +54,9 @@ TEST(Kernels, RowsOfTheLibrary) {
 
 TEST(Kernels, AttentionOverPages) {
   for (const Case& c : {attention_case(9, 3, 64, 0), attention_case(4, 1, 256, 0), attention_case(4, 4, 32, 5),
-                        attention_case(14, 2, 64, 40), attention_case(2, 1, 20, 0)}) {
+                        attention_case(14, 2, 64, 40), attention_case(2, 1, 20, 0), attention_case(9, 3, 64, 0, false, 4),
+                        attention_case(9, 3, 64, 0, true), attention_case(8, 1, 64, 20, true), attention_case(4, 2, 256, 0, true),
+                        attention_case(2, 1, 20, 7, true)}) {
     check(c, targets(), {});
     if (HasFatalFailure()) return;
   }

@@ -133,7 +133,10 @@ inline std::vector<Case> row_cases(std::initializer_list<int64_t> tokens) {
 }
 
 // Two sequences of ragged lengths over scattered pages.
-inline Case attention_case(int64_t heads, int64_t groups, int64_t width, int64_t window) {
+// Two sequences in one batch: a few single tokens, or (prompt) 70 tokens that come in blocks, 39 of one sequence in front of 31 of the
+// other, so that a block holds both and pages are shared across its end. hint: 1 and 4 are plans for decoding, 0 is for prompts.
+inline Case attention_case(int64_t heads, int64_t groups, int64_t width, int64_t window, bool prompt = false, int hint = 0) {
+  int64_t tokens = prompt ? 70 : 3;
   Case c = make_case("attention",
                      {{"H", heads},
                       {"G", groups},
@@ -143,11 +146,17 @@ inline Case attention_case(int64_t heads, int64_t groups, int64_t width, int64_t
                       {"VF", std::string("f16")},
                       {"window", window},
                       {"scale", 1.0 / std::sqrt(static_cast<double>(width))}},
-                     {{"T", 3}, {"S", 2}, {"B", 4}, {"P", 8}}, 3, true, 0);
-  set_ints(c, "seq", {0, 1, 1});
-  set_ints(c, "pos", {70, 3, 33});
+                     {{"T", tokens}, {"S", 2}, {"B", 4}, {"P", 8}}, 3, true, hint);
+  std::vector<int> seq = {0, 1, 1}, pos = {70, 3, 33};
+  if (prompt) {
+    seq.clear(), pos.clear();
+    for (int i = 0; i < 39; ++i) seq.push_back(0), pos.push_back(50 + i);
+    for (int i = 0; i < 31; ++i) seq.push_back(1), pos.push_back(i);
+  }
+  set_ints(c, "seq", seq);
+  set_ints(c, "pos", pos);
   set_ints(c, "table", {5, 0, 7, 1, 2, 3, 4, 6});
-  c.what += " H=" + std::to_string(heads) + " C=" + std::to_string(width) + " window=" + std::to_string(window);
+  c.what += " H=" + std::to_string(heads) + " C=" + std::to_string(width) + " window=" + std::to_string(window) + " T=" + std::to_string(tokens);
   return c;
 }
 
