@@ -107,8 +107,8 @@ class AnyModel : public sema::testing::FakeSource {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  std::string text(reinterpret_cast<const char*>(data), size);
-  syntax::Parsed parsed = syntax::parse(source_of(text));
+  SourcePtr source = source_of({reinterpret_cast<const char*>(data), size});  // mistakes point into it
+  syntax::Parsed parsed = syntax::parse(source);
   if (!parsed.errors.empty()) {
     LUMEN_ASSERT(!render(parsed.errors).empty());
     return 0;
@@ -116,7 +116,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   prints_as_it_parses(parsed);
 
   sema::Library library = beside_the_standard();
-  std::vector<Diag> errors = library.add(source_of(text));
+  std::vector<Diag> errors = library.add(source);
   if (!errors.empty()) {
     LUMEN_ASSERT(!render(errors).empty());
     return 0;
