@@ -77,7 +77,8 @@ Status Library::add_directory(const std::string& path) {
 Result<Library> Library::standard() {
   Library lib;
   for (const EmbeddedFile& file : embedded_files()) {
-    std::vector<Diag> errors = lib.add(std::make_shared<Source>(Source{"<lum>/" + std::string(file.path), std::string(file.text)}));
+    auto source = std::make_shared<Source>(Source{"<lum>/" + std::string(file.path), std::string(file.text)});  // mistakes point into it
+    std::vector<Diag> errors = lib.add(source);
     if (!errors.empty()) return Error{render(errors)};
   }
   return lib;
