@@ -1,11 +1,11 @@
 // Planning: every result bit of eight elements is either taken from eight consecutive bytes at one bit position, or it goes
-// into a table indexed by its source byte. What depends on several bytes in no bit-by-bit manner is left to the expressions.
+// into a table indexed by its source byte, or by bits of several bytes where those act together. What depends on more bits than a
+// table takes is left to the expressions.
 #include "compiler/formats/block_reader.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
-#include <map>
 
 #include "base/assert.h"
 #include "compiler/ir/scalar.h"
@@ -41,74 +41,124 @@ BlockReader::Scratch::Scratch(const BlockReader& r) {
   if (r.computes_levels_) levels = std::make_unique<BlockProgram>(r.f_, r.computed_);
 }
 
-const BlockReader::ByteTable* BlockReader::shared(const ByteTable& t) {
+const uint64_t* BlockReader::shared(std::vector<uint64_t> table) {
   for (const auto& have : tables_)
-    if (*have == t) return have.get();
-  tables_.push_back(std::make_unique<ByteTable>(t));
-  return tables_.back().get();
+    if (*have == table) return have->data();
+  tables_.push_back(std::make_unique<const std::vector<uint64_t>>(std::move(table)));
+  return tables_.back()->data();
+}
+
+std::vector<BlockReader::Piece> BlockReader::pieces(const BitList& bits) {
+  std::vector<Piece> r;
+  for (size_t i = 0; i < bits.size(); ++i) {  // neighbouring bits of a byte travel together
+    Piece* last = r.empty() ? nullptr : &r.back();
+    if (last && last->byte == bits[i] / 8 && last->shift + std::popcount(last->mask) == bits[i] % 8)
+      last->mask = static_cast<uint8_t>(last->mask << 1 | 1);
+    else
+      r.push_back({bits[i] / 8, static_cast<uint8_t>(bits[i] % 8), 1, static_cast<int>(i)});
+  }
+  return r;
 }
 
 bool BlockReader::plan_codes() {
-  BitAnalysis bits(f_);
-  std::vector<Values> values(form_.raw.size());
-  for (size_t k = 0; k < values.size(); ++k) {
-    std::string why;
-    if (!enumerate_values(f_, {form_.raw[k]}, bits.support(form_.raw[k]), values[k], why)) return false;
-  }
-  for (size_t k = 0; k < values.size(); k += 8)
-    if (!plan_group(static_cast<int>(k), values)) return false;
+  std::vector<XorForm> forms;
+  if (!find_xor_forms(f_, form_.raw, forms)) return false;
+  for (size_t k = 0; k < forms.size(); k += 8)
+    if (!plan_group(static_cast<int>(k), forms)) return false;
   return true;
 }
 
-bool BlockReader::plan_group(int first, const std::vector<Values>& values) {
+bool BlockReader::plan_group(int first, const std::vector<XorForm>& forms) {
   uint64_t flip = 0;
-  std::vector<Strided> strided_here;
-  std::map<int, ByteTable> tables;  // by source byte
-  auto table = [&](int byte) -> ByteTable& {
-    auto [it, fresh] = tables.try_emplace(byte);
-    if (fresh) it->second.fill(0);
-    return it->second;
+  for (int e = 0; e < 8; ++e) flip |= static_cast<uint64_t>(forms[static_cast<size_t>(first + e)].base) << 8 * e;
+  flips_.push_back(flip);
+  uint8_t taken = plan_strided(first, forms);
+  std::vector<Cluster> clusters;
+  for (int e = 0; e < 8; ++e)
+    for (const XorForm::Part& p : forms[static_cast<size_t>(first + e)].parts) {
+      bool copy = p.bits.size() == 1 && std::has_single_bit(p.table[1]) && (p.table[1] & taken);
+      if (!copy) clusters.push_back({p.bits, {{e, &p}}});
+    }
+  join(clusters);
+  for (const Cluster& c : clusters)
+    if (!plan_cluster(first, c)) return false;
+  return true;
+}
+
+// Result bits that eight elements copy from eight consecutive bytes, each from the same place: read as one word. Returns which.
+uint8_t BlockReader::plan_strided(int first, const std::vector<XorForm>& forms) {
+  auto source = [&](int e, int bit) {  // of a result bit; -1: not the copy of one
+    int from = -1;
+    for (const XorForm::Part& p : forms[static_cast<size_t>(first + e)].parts) {
+      unsigned touched = 0;
+      for (uint8_t v : p.table) touched |= v;
+      if (!(touched >> bit & 1)) continue;
+      if (from >= 0 || p.bits.size() != 1 || touched != 1u << bit) return -1;
+      from = p.bits[0];
+    }
+    return from;
   };
-  std::array<BitField, 8> fields;
-  bool all_exact = true;
-  for (int e = 0; e < 8; ++e) {
-    const Values& v = values[static_cast<size_t>(first + e)];
-    fields[e] = find_bit_field(v, 0, form_.bits);
-    if (fields[e].exact) continue;
-    all_exact = false;
-    int byte = v.bits.empty() ? 0 : v.bits[0] / 8;
-    for (int b : v.bits)
-      if (b / 8 != byte) return false;
-    ByteTable& t = table(byte);
-    for (size_t x = 0; x < 256; ++x) {
-      size_t setting = 0;
-      for (size_t i = 0; i < v.bits.size(); ++i) setting |= (x >> v.bits[i] % 8 & 1) << i;
-      t[x] |= static_cast<uint64_t>(v.of[0][setting]) << 8 * e;
-    }
-  }
+  std::vector<Strided> here;
+  unsigned taken = 0;
   for (int bit = 0; bit < form_.bits; ++bit) {
-    bool strided = all_exact && fields[0].bits[bit].source >= 0;
-    for (int e = 0; e < 8 && strided; ++e) strided = fields[e].bits[bit].source == fields[0].bits[bit].source + 8 * e;
-    for (int e = 0; e < 8; ++e) {
-      if (!fields[e].exact) continue;
-      const BitSource& s = fields[e].bits[bit];
-      if (s.inverted) flip |= 1ull << (8 * e + bit);
-      if (s.source < 0 || strided) continue;
-      ByteTable& t = table(s.source / 8);
-      for (size_t x = 0; x < 256; ++x) t[x] |= static_cast<uint64_t>(x >> s.source % 8 & 1) << (8 * e + bit);
-    }
+    int from = source(0, bit);
+    bool strided = from >= 0;
+    for (int e = 1; e < 8 && strided; ++e) strided = source(e, bit) == from + 8 * e;
     if (!strided) continue;
-    int byte = fields[0].bits[bit].source / 8, at = fields[0].bits[bit].source % 8;
-    Strided* last = strided_here.empty() ? nullptr : &strided_here.back();
-    int taken = last ? std::popcount(last->mask & 255) : 0;
-    if (last && last->byte == byte && last->shift + taken == at && last->to + taken == bit)
+    taken |= 1u << bit;
+    Strided* last = here.empty() ? nullptr : &here.back();
+    int width = last ? std::popcount(last->mask & 255) : 0;
+    if (last && last->byte == from / 8 && last->shift + width == from % 8 && last->to + width == bit)
       last->mask = (last->mask << 1) | kOnes;
     else
-      strided_here.push_back({first, byte, at, bit, kOnes, 1});
+      here.push_back({first, from / 8, from % 8, bit, kOnes, 1});
   }
-  for (const Strided& s : strided_here) add_strided(s);
-  for (const auto& [byte, t] : tables) table_reads_.push_back({first, byte, shared(t)});
-  flips_.push_back(flip);
+  for (const Strided& s : here) add_strided(s);
+  return static_cast<uint8_t>(taken);
+}
+
+// Fewer and larger ones: those of one byte, those that are part of others, those that overlap.
+void BlockReader::join(std::vector<Cluster>& clusters) {
+  auto one_byte = [](const BitList& b) { return b.front() / 8 == b.back() / 8; };
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (size_t i = 0; i < clusters.size(); ++i)
+      for (size_t j = i + 1; j < clusters.size();) {
+        Cluster &a = clusters[i], &b = clusters[j];
+        BitList both = unite(a.bits, b.bits);
+        bool overlap = both.size() < a.bits.size() + b.bits.size();
+        if (!one_byte(both) && !(overlap && both.size() <= kMaxGroupBits)) {
+          ++j;
+          continue;
+        }
+        a.bits = std::move(both);
+        a.parts.insert(a.parts.end(), b.parts.begin(), b.parts.end());
+        clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(j));
+        changed = true;
+      }
+  }
+}
+
+bool BlockReader::plan_cluster(int first, const Cluster& c) {
+  bool byte = c.bits.front() / 8 == c.bits.back() / 8;
+  BitList index = c.bits;
+  if (byte)
+    for (index.clear(); index.size() < 8;) index.push_back(c.bits.front() / 8 * 8 + static_cast<int>(index.size()));
+  std::vector<uint64_t> table(size_t{1} << index.size(), 0);
+  for (const auto& [e, part] : c.parts) {
+    std::vector<size_t> places;
+    for (int b : part->bits) places.push_back(static_cast<size_t>(std::lower_bound(index.begin(), index.end(), b) - index.begin()));
+    for (size_t x = 0; x < table.size(); ++x) {
+      size_t setting = 0;
+      for (size_t i = 0; i < places.size(); ++i) setting |= (x >> places[i] & 1) << i;
+      table[x] ^= static_cast<uint64_t>(part->table[setting]) << 8 * e;
+    }
+  }
+  const uint64_t* t = shared(std::move(table));
+  if (byte)
+    table_reads_.push_back({first, c.bits.front() / 8, t});
+  else
+    gather_reads_.push_back({first, pieces(index), t});
   return true;
 }
 
@@ -138,7 +188,8 @@ void BlockReader::read_codes(const uint8_t* block, uint8_t* raw, Scratch& s) con
   };
   for (const Strided t : strided_)  // by value: what is written through `raw` might be the plan, as far as the compiler knows
     for (int i = 0; i < 8 * t.count; i += 8) mix(raw + t.first + i, (load8(block + t.byte + i) >> t.shift & t.mask) << t.to);
-  for (const TableRead& t : table_reads_) mix(raw + t.first, (*t.table)[block[t.byte]]);
+  for (const TableRead& t : table_reads_) mix(raw + t.first, t.table[block[t.byte]]);
+  for (const GatherRead& g : gather_reads_) mix(raw + g.first, g.table[gather(block, g.index)]);
 }
 
 void BlockReader::plan_levels() {
@@ -161,41 +212,96 @@ void BlockReader::plan_levels() {
 bool BlockReader::plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, Entry& out) {
   const ir::Expr* core = e.get();
   bool negative = false;
-  for (; core->kind == ir::Ek::Op && core->op == ir::Op::Neg; core = core->args[0].get()) negative = !negative;
+  auto strip_sign = [&] {
+    for (; core->kind == ir::Ek::Op && core->op == ir::Op::Neg; core = core->args[0].get()) negative = !negative;
+  };
+  strip_sign();
+  float factor = 1;
+  if (core->kind == ir::Ek::Op && core->op == ir::Op::Mul && core->args[1]->kind == ir::Ek::Float && level.stored == DType::F32) {
+    factor = static_cast<float>(core->args[1]->fval);
+    core = core->args[0].get();
+    strip_sign();
+  }
   if (core->kind == ir::Ek::Cast) core = core->args[0].get();
-  if (size_of(level.stored) == 2 && is_float(level.stored) && core->kind == ir::Ek::Field && core->type == level.stored &&
-      core->args[0]->kind == ir::Ek::Int) {
+  bool half = is_float(core->type) && size_of(core->type) == 2 && (core->type == level.stored || level.stored == DType::F32);
+  auto as_half = [&] {
+    out.flip = negative ? 0x8000 : 0;
+    if (core->type == level.stored) return;
+    out.half = core->type;
+    out.factor = factor;
+  };
+  if (half && core->kind == ir::Ek::Field && core->args[0]->kind == ir::Ek::Int) {
     out.kind = Entry::Half;
     out.byte = f_.fields[static_cast<size_t>(core->ival)].offset + 2 * static_cast<int>(core->args[0]->ival);
-    out.flip = negative ? 0x8000 : 0;
+    as_half();
     return true;
   }
   BitAnalysis bits(f_);
   const BitList support = bits.support(e);
   Values v;
   std::string why;
-  if (support.size() > kLookupBits || !enumerate_values(f_, {e}, support, v, why)) return false;
-  out.kind = Entry::Lookup;
-  for (size_t i = 0; i < support.size(); ++i) {  // neighbouring bits of a byte travel together
-    Piece* last = out.index.empty() ? nullptr : &out.index.back();
-    int bit = support[i];
-    if (last && last->byte == bit / 8 && last->shift + std::popcount(last->mask) == bit % 8)
-      last->mask = static_cast<uint8_t>(last->mask << 1 | 1);
-    else
-      out.index.push_back({bit / 8, static_cast<uint8_t>(bit % 8), 1, static_cast<int>(i)});
+  if (support.size() > kLookupBits) {
+    if (!half || core->kind != ir::Ek::Bitcast) return false;
+    as_half();
+    return plan_scattered(core->args[0], out);
   }
+  if (!enumerate_values(f_, {e}, support, v, why)) return false;
+  out.kind = Entry::Bits;
   std::vector<uint32_t> table;
   for (double x : v.of[0]) table.push_back(stored_bits(x, level.stored));
-  for (const auto& have : level_tables_)
-    if (*have == table) out.table = have;
-  if (!out.table) level_tables_.push_back(out.table = std::make_shared<const std::vector<uint32_t>>(std::move(table)));
+  add_lookup(support, std::move(table), out);
   return true;
 }
 
-uint32_t BlockReader::lookup(const uint8_t* block, const Entry& e) {
+void BlockReader::add_lookup(const BitList& bits, std::vector<uint32_t> table, Entry& out) {
+  Lookup l{pieces(bits), nullptr};
+  for (const auto& have : level_tables_)
+    if (*have == table) l.table = have;
+  if (!l.table) level_tables_.push_back(l.table = std::make_shared<const std::vector<uint32_t>>(std::move(table)));
+  out.lookups.push_back(std::move(l));
+}
+
+// The bits of a half that are gathered from several places: those that depend on the same source bits are looked up together.
+bool BlockReader::plan_scattered(const ir::ExprPtr& word, Entry& out) {
+  BitAnalysis bits(f_);
+  const NodeBits& n = bits.of(word);
+  std::vector<std::pair<BitList, uint32_t>> groups;  // source bits, mask of the word's bits
+  for (int i = 0; i < 16; ++i) {
+    groups.push_back({n.on(i), 1u << i});
+    for (size_t g = groups.size() - 1; g-- > 0;) {
+      BitList both = unite(groups[g].first, groups.back().first);
+      bool near = !both.empty() && both.front() / 8 == both.back() / 8;
+      if (both.size() == groups[g].first.size() + groups.back().first.size() && !near) continue;
+      groups.back() = {std::move(both), groups.back().second | groups[g].second};
+      groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(g));
+    }
+  }
+  out.kind = Entry::Bits;
+  for (const auto& [source, mask] : groups) {
+    Values v;
+    std::string why;
+    if (source.size() > kLookupBits || !enumerate_values(f_, {word}, source, v, why)) return false;
+    std::vector<uint32_t> table;
+    for (double x : v.of[0]) table.push_back(static_cast<uint32_t>(static_cast<int64_t>(x)) & mask);
+    add_lookup(source, std::move(table), out);
+  }
+  return true;
+}
+
+uint32_t BlockReader::gather(const uint8_t* block, const std::vector<Piece>& index) {
   uint32_t i = 0;
-  for (const Piece& p : e.index) i |= static_cast<uint32_t>(block[p.byte] >> p.shift & p.mask) << p.to;
-  return (*e.table)[i];
+  for (const Piece& p : index) i |= static_cast<uint32_t>(block[p.byte] >> p.shift & p.mask) << p.to;
+  return i;
+}
+
+uint32_t BlockReader::looked_up(const uint8_t* block, const Entry& e) {
+  uint32_t r = e.flip;
+  for (const Lookup& l : e.lookups) r ^= (*l.table)[gather(block, l.index)];
+  return r;
+}
+
+uint32_t BlockReader::scaled(const Entry& e, uint32_t half) {
+  return static_cast<uint32_t>(ir::float_bits(ir::bits_float(half, e.half) * e.factor, DType::F32));
 }
 
 uint32_t BlockReader::computed(const Entry& e, const Scratch& s) { return stored_bits(s.levels->number(e.output), e.stored); }

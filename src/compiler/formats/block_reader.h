@@ -1,12 +1,10 @@
 // A form's codes and levels read out of stored blocks at the speed of loading: the expressions are turned into byte shifts over
 // eight elements at a time and tables of one byte, once per format. Results equal the expressions'.
 #pragma once
-#include <array>
 #include <memory>
 #include <vector>
 
-#include "compiler/formats/bit_field.h"
-#include "compiler/ir/format.h"
+#include "compiler/formats/xor_form.h"
 
 namespace lumen::formats {
 
@@ -26,14 +24,20 @@ class BlockReader {
     uint8_t shift, mask;
     int to;
   };
+  struct Lookup {  // table[index], the index gathered from bits
+    std::vector<Piece> index;
+    std::shared_ptr<const std::vector<uint32_t>> table;
+  };
   // One level entry as it is read; levels count through the scale list, then the offset list.
   struct Entry {
-    enum Kind { Half, Lookup, Computed } kind = Computed;
+    enum Kind { Half, Bits, Computed } kind = Computed;
     int byte = 0;
-    uint32_t flip = 0;
-    std::vector<Piece> index;  // Lookup: number of the entry of `table`
-    std::shared_ptr<const std::vector<uint32_t>> table;
-    size_t output = 0;  // Computed: of the levels' program
+    uint32_t flip = 0;            // Half, Bits
+    std::vector<Lookup> lookups;  // Bits: the exclusive or of them
+    // Half, Bits: where not Bool, what was read is of this type of two bytes, and f32 times `factor` is stored.
+    DType half = DType::Bool;
+    float factor = 1;
+    size_t output = 0;            // Computed: of the levels' program
     DType stored = DType::F32;
   };
   const Entry& entry(size_t level, size_t i) const { return levels_[level][i]; }
@@ -42,20 +46,14 @@ class BlockReader {
     if (computes_levels_) s.levels->run(block);
   }
   static uint32_t level_bits(const uint8_t* block, const Entry& e, const Scratch& s) {
-    switch (e.kind) {
-      case Entry::Half:
-        return static_cast<uint32_t>(block[e.byte] | block[e.byte + 1] << 8) ^ e.flip;
-      case Entry::Lookup:
-        return lookup(block, e);
-      default:
-        return computed(e, s);
-    }
+    if (e.kind == Entry::Computed) return computed(e, s);
+    uint32_t bits = e.kind == Entry::Bits ? looked_up(block, e) : static_cast<uint32_t>(block[e.byte] | block[e.byte + 1] << 8) ^ e.flip;
+    return e.half == DType::Bool ? bits : scaled(e, bits);
   }
   const ir::FormatType& format() const { return f_; }
   bool fast() const { return fast_codes_ && !computes_levels_; }  // nothing is left to the expressions themselves
 
  private:
-  using ByteTable = std::array<uint64_t, 256>;
   // raw[first + 8 * i + e] ^= (block[byte + 8 * i + e] >> shift & mask) << to, for i in 0 .. count - 1 and e in 0 .. 7
   struct Strided {
     int first, byte, shift, to;
@@ -64,23 +62,41 @@ class BlockReader {
   };
   struct TableRead {  // raw[first .. first + 7] ^= table[block[byte]]
     int first, byte;
-    const ByteTable* table;
+    const uint64_t* table;
+  };
+  struct GatherRead {  // raw[first .. first + 7] ^= table[index]
+    int first;
+    std::vector<Piece> index;
+    const uint64_t* table;
+  };
+  struct Cluster {  // bits that act on the codes of eight elements together
+    BitList bits;
+    std::vector<std::pair<int, const XorForm::Part*>> parts;  // with the element they act on
   };
   bool plan_codes();
-  bool plan_group(int first, const std::vector<Values>& values);
+  bool plan_group(int first, const std::vector<XorForm>& forms);
+  uint8_t plan_strided(int first, const std::vector<XorForm>& forms);
+  bool plan_cluster(int first, const Cluster& c);
+  static void join(std::vector<Cluster>& clusters);
   void plan_levels();
   bool plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, Entry& out);
+  bool plan_scattered(const ir::ExprPtr& word, Entry& out);
+  void add_lookup(const BitList& bits, std::vector<uint32_t> table, Entry& out);
   void add_strided(const Strided& s);
-  const ByteTable* shared(const ByteTable& t);
-  static uint32_t lookup(const uint8_t* block, const Entry& e);
+  const uint64_t* shared(std::vector<uint64_t> table);
+  static std::vector<Piece> pieces(const BitList& bits);
+  static uint32_t gather(const uint8_t* block, const std::vector<Piece>& index);
+  static uint32_t looked_up(const uint8_t* block, const Entry& e);
   static uint32_t computed(const Entry& e, const Scratch& s);
+  static uint32_t scaled(const Entry& e, uint32_t half);
 
   const ir::FormatType& f_;
   const ir::IntForm& form_;
   std::vector<uint64_t> flips_;  // what the codes of each eight elements start from
   std::vector<Strided> strided_;
   std::vector<TableRead> table_reads_;
-  std::vector<std::unique_ptr<ByteTable>> tables_;
+  std::vector<GatherRead> gather_reads_;
+  std::vector<std::unique_ptr<const std::vector<uint64_t>>> tables_;
   std::vector<std::shared_ptr<const std::vector<uint32_t>>> level_tables_;
   std::vector<std::vector<Entry>> levels_;
   std::vector<ir::ExprPtr> computed_;

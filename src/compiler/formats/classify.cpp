@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <utility>
 
 #include "compiler/formats/form_reader.h"
 #include "compiler/formats/parts.h"
@@ -13,7 +14,7 @@ namespace lumen::formats {
 namespace {
 
 constexpr int kMaxBlock = 4096;
-constexpr int kTrials = 16;  // random blocks
+constexpr int kTrials = 4;  // random blocks
 
 std::string element(int k) { return "element " + std::to_string(k); }
 
@@ -29,10 +30,10 @@ std::string precondition(const ir::FormatType& f) {
   return p.error();
 }
 
-// Terms of every element, told apart: one product with a code, at most one sum without.
+// Terms told apart: one product with a code, at most one sum without.
 struct Parts {
-  std::vector<Term> scale, offset;
-  std::vector<ir::ExprPtr> codes;
+  std::vector<Term> scale, offset;  // by element, without the code
+  std::vector<ir::ExprPtr> codes;   // by kind
   bool has_offset = false;
 };
 
@@ -42,28 +43,49 @@ ir::ExprPtr product_of(const Term& t) {
   return e;
 }
 
-std::string split_parts(const ir::FormatType& f, TermMaker& maker, Interner& intern, Parts& parts) {
-  for (int k = 0; k < f.block; ++k) {
-    std::string error;
-    std::vector<Term> terms = maker.terms(k, error);
-    if (!error.empty()) return element(k) + ": " + error;
-    Term scale{0, {}, nullptr}, offset{0, {}, nullptr};
-    for (Term& t : terms) {
-      Term& to = t.code ? scale : offset;
-      if (to.factor == 0) {
-        to = std::move(t);
-      } else if (t.code) {
-        return element(k) + " is a sum of two codes under different scales";
-      } else {  // several offsets: one float sum
-        to = Term{1, {intern(ir::make_op(ir::Op::Add, {product_of(to), product_of(t)}))}, nullptr};
-      }
+// The representatives' terms: one with a code, at most one without.
+struct KindParts {
+  Term scale{0, {}, nullptr}, offset{0, {}, nullptr};
+  ir::ExprPtr code;
+};
+
+std::string split_kind(const BlockMap::Kind& kind, TermMaker& maker, Interner& intern, KindParts& p) {
+  std::string error;
+  std::vector<Term> terms = maker.terms(kind, error);
+  if (!error.empty()) return element(kind.k) + ": " + error;
+  for (Term& t : terms) {
+    Term& to = t.code ? p.scale : p.offset;
+    if (to.factor == 0) {
+      to = std::move(t);
+    } else if (t.code) {
+      return element(kind.k) + " is a sum of two codes under different scales";
+    } else {  // several offsets: one float sum
+      to = Term{1, {intern(ir::make_op(ir::Op::Add, {product_of(to), product_of(t)}))}, nullptr};
     }
-    if (!scale.code) return element(k) + " has no bits of its own: every run of 16 elements shares all of them";
-    parts.codes.push_back(scale.code);
-    scale.code = nullptr;
-    parts.scale.push_back(std::move(scale));
-    parts.has_offset |= offset.factor != 0;
-    parts.offset.push_back(std::move(offset));
+  }
+  if (!p.scale.code) return element(kind.k) + " has no bits of its own: every run of 16 elements shares all of them";
+  p.code = std::exchange(p.scale.code, nullptr);
+  return "";
+}
+
+std::string split_parts(const Subject& s, Parts& parts) {
+  std::vector<KindParts> kinds(s.map.kinds.size());
+  for (size_t i = 0; i < kinds.size(); ++i)
+    if (std::string why = split_kind(s.map.kinds[i], s.maker, s.intern, kinds[i]); !why.empty()) return why;
+  for (const KindParts& p : kinds) {
+    parts.codes.push_back(p.code);
+    parts.has_offset |= p.offset.factor != 0;
+  }
+  auto of_element = [&](const Term& t, int k) {
+    Term own{t.factor, {}, nullptr};
+    for (const ir::ExprPtr& l : t.levels) own.levels.push_back(s.rename(l, k));
+    sort_levels(own.levels);
+    return own;
+  };
+  for (int k = 0; k < s.f.block; ++k) {
+    const KindParts& p = kinds[static_cast<size_t>(s.map.elements[static_cast<size_t>(k)].kind)];
+    parts.scale.push_back(of_element(p.scale, k));
+    parts.offset.push_back(of_element(p.offset, k));
   }
   return "";
 }
@@ -82,8 +104,8 @@ bool levels_hold(const ir::IntForm& form, const FormReader& reader, int k) {
 }
 
 // The form against the value rule. Products are grouped differently, so floats agree to rounding only.
-std::string check(const ir::FormatType& f, const std::vector<ir::ExprPtr>& elements, const ir::IntForm& form) {
-  BlockProgram value(f, elements);
+std::string check(const ir::FormatType& f, const ir::IntForm& form) {
+  BlockProgram value(f, {f.value});
   FormReader reader(f, form);
   std::mt19937 rng(12345);
   std::vector<uint8_t> block(static_cast<size_t>(f.block_bytes));
@@ -91,9 +113,9 @@ std::string check(const ir::FormatType& f, const std::vector<ir::ExprPtr>& eleme
   for (int trial = 0; trial < kTrials; ++trial) {
     random_block(f, rng, block.data());
     reader.read(block.data());
-    value.run(block.data());
     for (int k = 0; k < f.block; ++k) {
-      double want = value.real(static_cast<size_t>(k)), got = reader.value(k);
+      value.run(block.data(), k);
+      double want = value.real(0), got = reader.value(k);
       double size = std::fabs(reader.scaled(k)) + std::fabs(reader.offset(k));
       if (reader.raw(k) < 0 || reader.raw(k) > form.raw_max) return element(k) + " has a code outside its range";
       if (!levels_hold(form, reader, k)) return element(k) + " has a scale outside its range or type";
@@ -113,9 +135,10 @@ std::string find_form(const ir::FormatType& f, ir::IntForm& form) {
   BitAnalysis bits(f);
   BlockMap map = enumerate(f, intern, bits);
   TermMaker maker(f, map, bits, intern);
-  Subject subject{f, map, intern, bits, maker};
+  Renamer rename(map, intern);
+  Subject subject{f, map, intern, bits, maker, rename};
   Parts parts;
-  if (std::string why = split_parts(f, maker, intern, parts); !why.empty()) return why;
+  if (std::string why = split_parts(subject, parts); !why.empty()) return why;
   form.block = f.block;
   double unit = 1;
   if (std::string why = find_codes(subject, parts.codes, form, unit); !why.empty()) return why;
@@ -125,7 +148,7 @@ std::string find_form(const ir::FormatType& f, ir::IntForm& form) {
   if (parts.has_offset) {
     if (std::string why = find_levels(subject, parts.offset, 1, true, form.offset); !why.empty()) return why;
   }
-  return check(f, map.elements, form);
+  return check(f, form);
 }
 
 }  // namespace

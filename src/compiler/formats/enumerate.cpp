@@ -1,4 +1,4 @@
-// Substitution per element; the makers fold indices and conditions, so what is left is bits of fields and arithmetic on them.
+// Sharing of equal expressions, and values by trying every setting of the bits.
 #include "compiler/formats/enumerate.h"
 
 #include <algorithm>
@@ -41,32 +41,6 @@ bool enumerate_values(const ir::FormatType& f, const std::vector<ir::ExprPtr>& o
     for (size_t o = 0; o < outputs.size(); ++o) v.of[o][s] = program.number(o);
   }
   return true;
-}
-
-bool BlockMap::levels_only(const BitList& b) const {
-  return std::all_of(b.begin(), b.end(), [&](int i) { return level_bit[static_cast<size_t>(i)]; });
-}
-bool BlockMap::codes_only(const BitList& b) const {
-  return std::none_of(b.begin(), b.end(), [&](int i) { return level_bit[static_cast<size_t>(i)]; });
-}
-
-BlockMap enumerate(const ir::FormatType& f, Interner& intern, BitAnalysis& bits) {
-  BlockMap m;
-  size_t source_bits = 8 * static_cast<size_t>(f.block_bytes), runs = static_cast<size_t>(f.block / 16);
-  std::vector<uint8_t> used(source_bits * runs, 0);  // elements of a run that depend on a bit
-  for (int k = 0; k < f.block; ++k) {
-    m.elements.push_back(intern(ir::substitute(f.value, 0, ir::make_int(k))));
-    for (int b : bits.support(m.elements.back())) ++used[static_cast<size_t>(b) * runs + static_cast<size_t>(k / 16)];
-  }
-  m.level_bit.assign(source_bits, true);
-  m.users.assign(source_bits, 0);
-  for (size_t b = 0; b < source_bits; ++b)
-    for (size_t r = 0; r < runs; ++r) {
-      int n = used[b * runs + r];
-      m.users[b] += n;
-      if (n != 0 && n != 16) m.level_bit[b] = false;
-    }
-  return m;
 }
 
 }  // namespace lumen::formats

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <unordered_set>
 
+#include "compiler/formats/listing.h"
 #include "compiler/formats/parts.h"
 
 namespace lumen::formats {
@@ -13,14 +14,13 @@ namespace {
 using ir::ExprPtr;
 using ir::Op;
 
-constexpr size_t kMaxCodeBits = 12;  // source bits of one code that are enumerated
-constexpr int kMaxCodebook = 16;     // entries that a look-up in registers takes
+constexpr int kMaxCodebook = 16;  // entries that a look-up in registers takes
 
-// One element's code: its values over all settings of its bits, and those of the integer subexpressions that see the same bits.
+// One code: its values, and those of the integer subexpressions that see the same bits.
 struct CodeValues {
   ExprPtr code;
   std::vector<ExprPtr> nodes;  // arguments before users
-  Values v;                    // output 0: code; 1 + i: nodes[i]
+  Listing v;                   // output 0: code; 1 + i: nodes[i]
 };
 
 void collect(const ExprPtr& e, BitAnalysis& bits, const BitList& support, std::unordered_set<const ir::Expr*>& seen,
@@ -96,7 +96,6 @@ void use_codebook(const Codebook& book, ir::IntForm& form) {
   form.bias = lo >= -128 && hi <= 127 ? 0 : static_cast<int>(lo);
   form.bits = book.bits;
   form.raw_max = static_cast<int>(book.entries.size()) - 1;
-  form.raw = book.raw;
   for (int i = 0; i < 1 << book.bits; ++i) {  // what no index reaches is filled with the lowest value
     double e = i <= form.raw_max && !std::isnan(book.entries[i]) ? book.entries[i] : lo;
     form.codebook.push_back(static_cast<int>(e) - form.bias);
@@ -104,12 +103,66 @@ void use_codebook(const Codebook& book, ir::IntForm& form) {
 }
 
 std::string too_many_bits(Subject& s, int k, const BitList& support) {
-  std::string r = element(k) + " takes its code from " + std::to_string(support.size()) + " bits, at most " + std::to_string(kMaxCodeBits) +
+  std::string r = element(k) + " takes its code from " + std::to_string(support.size()) + " bits, at most " + std::to_string(kMaxGroupBits) +
                   " are looked at";
   size_t shared =
       static_cast<size_t>(std::count_if(support.begin(), support.end(), [&](int b) { return s.map.users[static_cast<size_t>(b)] > 1; }));
   if (shared > 0) r += " (" + std::to_string(shared) + " of them are shared with other elements, but not by runs of 16 as a scale's are)";
   return r;
+}
+
+// A code book made of the values seen, where they are few: magnitudes in ascending order, and above them a bit for the sign where there
+// are negative ones, since files keep signs apart; else the values in ascending order. False where it is no narrower than `bits`.
+bool make_codebook(const std::vector<CodeValues>& all, const std::vector<double>& seen, double unit, int bits, Codebook& book) {
+  if (seen.size() > size_t{kMaxCodebook}) return false;
+  double lo = seen.front() / unit, hi = seen.back() / unit;
+  std::vector<double> sizes;
+  for (double v : seen) sizes.push_back(std::fabs(v) / unit);
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  auto width = [](size_t count) { return std::max(1, static_cast<int>(std::bit_width(count - 1))); };
+  int sign_bit = width(sizes.size());
+  book.bits = width(seen.size());
+  bool by_size = lo < 0 && sign_bit + 1 <= book.bits;
+  std::vector<double> raw_of(static_cast<size_t>(hi - lo) + 1, 0);
+  book.entries.assign(size_t{1} << book.bits, std::numeric_limits<double>::quiet_NaN());
+  for (size_t i = 0; i < seen.size(); ++i) {
+    double v = seen[i] / unit;
+    size_t raw = i;
+    if (by_size) raw = static_cast<size_t>(std::lower_bound(sizes.begin(), sizes.end(), std::fabs(v)) - sizes.begin());
+    if (by_size && v < 0) raw |= size_t{1} << sign_bit;
+    raw_of[static_cast<size_t>(v - lo)] = static_cast<double>(raw);
+    book.entries[raw] = v;
+  }
+  if (book.bits >= bits) return false;
+  while (std::isnan(book.entries.back())) book.entries.pop_back();
+  auto table = std::make_shared<const std::vector<double>>(std::move(raw_of));
+  book.raw.clear();
+  for (const CodeValues& c : all) book.raw.push_back(ir::make_table(table, DType::U8, ir::make_cast(dense_raw(c, unit, lo), DType::I32)));
+  return true;
+}
+
+// Values of all codes, and of all of them together: ascending, each once.
+std::string list_codes(Subject& s, const std::vector<ExprPtr>& codes, std::vector<CodeValues>& all, std::vector<double>& seen) {
+  for (size_t i = 0; i < codes.size(); ++i) {
+    int k = s.map.kinds[i].k;
+    CodeValues c{codes[i], {}, {}};
+    const BitList support = s.bits.support(c.code);
+    std::unordered_set<const ir::Expr*> visited;
+    collect(c.code, s.bits, support, visited, c.nodes);
+    std::vector<ExprPtr> outputs = {c.code};
+    outputs.insert(outputs.end(), c.nodes.begin(), c.nodes.end());
+    std::string why;
+    if (!list_values(s.f, s.bits, c.code, outputs, c.v, why)) {
+      bool many = support.size() > kMaxGroupBits && c.v.groups.size() < 2;
+      return many ? too_many_bits(s, k, support) : element(k) + ": " + why;
+    }
+    seen.insert(seen.end(), c.v.of[0].begin(), c.v.of[0].end());
+    std::sort(seen.begin(), seen.end());
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+    all.push_back(std::move(c));
+  }
+  return "";
 }
 
 }  // namespace
@@ -138,21 +191,7 @@ double common_unit(const std::vector<double>& values) {
 std::string find_codes(Subject& s, const std::vector<ExprPtr>& codes, ir::IntForm& form, double& unit) {
   std::vector<CodeValues> all;
   std::vector<double> seen;
-  for (size_t k = 0; k < codes.size(); ++k) {
-    CodeValues c{codes[k], {}, {}};
-    const BitList support = s.bits.support(c.code);
-    if (support.size() > kMaxCodeBits) return too_many_bits(s, static_cast<int>(k), support);
-    std::unordered_set<const ir::Expr*> visited;
-    collect(c.code, s.bits, support, visited, c.nodes);
-    std::vector<ExprPtr> outputs = {c.code};
-    outputs.insert(outputs.end(), c.nodes.begin(), c.nodes.end());
-    std::string why;
-    if (!enumerate_values(s.f, outputs, support, c.v, why)) return element(static_cast<int>(k)) + ": " + why;
-    seen.insert(seen.end(), c.v.of[0].begin(), c.v.of[0].end());
-    std::sort(seen.begin(), seen.end());
-    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-    all.push_back(std::move(c));
-  }
+  if (std::string why = list_codes(s, codes, all, seen); !why.empty()) return why;
   unit = common_unit(seen);
   if (unit == 0 || seen.size() < 2) return "its codes are not several finite numbers";
   double lo = seen.front() / unit, hi = seen.back() / unit;
@@ -162,15 +201,24 @@ std::string find_codes(Subject& s, const std::vector<ExprPtr>& codes, ir::IntFor
            " of it, more than 8 bits hold";
   }
   form.bits = static_cast<int>(std::bit_width(static_cast<unsigned>(hi - lo)));
+  auto raw_of_elements = [&](const std::vector<ExprPtr>& raw) {
+    for (int k = 0; k < s.f.block; ++k)
+      form.raw.push_back(s.rename(s.intern(raw[static_cast<size_t>(s.map.elements[static_cast<size_t>(k)].kind)]), k));
+  };
   Codebook book;
-  if (find_codebook(all, unit, book) && book.bits < form.bits) {
+  bool found = find_codebook(all, unit, book) && book.bits < form.bits;
+  if (!found) found = make_codebook(all, seen, unit, form.bits, book);
+  if (found) {
     use_codebook(book, form);
+    raw_of_elements(book.raw);
     return "";
   }
   if (std::fabs(lo) > 32767) return "its codes lie at " + std::to_string(static_cast<long long>(lo)) + ", outside 16 bits";
   form.raw_max = static_cast<int>(hi - lo);
   form.bias = static_cast<int>(lo);
-  for (const CodeValues& c : all) form.raw.push_back(dense_raw(c, unit, lo));
+  std::vector<ExprPtr> raw;
+  for (const CodeValues& c : all) raw.push_back(dense_raw(c, unit, lo));
+  raw_of_elements(raw);
   return "";
 }
 

@@ -1,6 +1,7 @@
 // Levels: factors of small proven range make the integer level, everything else is multiplied into the float one.
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "compiler/formats/parts.h"
 #include "compiler/ir/scalar.h"
@@ -12,6 +13,8 @@ using ir::ExprPtr;
 using ir::Op;
 
 constexpr size_t kIntegerBits = 8;  // a float factor of at most so many source bits may turn out to be an integer times a constant
+
+constexpr size_t kDecidingBits = 10;  // more than bf16 has, so that a scaled half is seen not to fit
 
 struct Factor {  // of one element's product
   ExprPtr e;     // I32 or F32
@@ -72,15 +75,25 @@ DType stored_type(Subject& s, const ExprPtr& e) {
   const ir::Expr* core = e.get();
   while (core->kind == ir::Ek::Op && core->op == Op::Neg) core = core->args[0].get();
   if (core->kind == ir::Ek::Cast && (core->args[0]->type == DType::F16 || core->args[0]->type == DType::BF16)) return core->args[0]->type;
+  const BitList& support = s.bits.support(e);
+  if (support.size() > kMaxEnumeratedBits) return DType::F32;
+  auto first_exact = [](const std::vector<double>& values) {
+    for (DType t : {DType::F16, DType::BF16}) {
+      bool exact = std::all_of(values.begin(), values.end(),
+                               [&](double x) { return std::isnan(x) || static_cast<double>(ir::round_to(static_cast<float>(x), t)) == x; });
+      if (exact) return t;
+    }
+    return DType::F32;
+  };
+  if (support.size() > kDecidingBits) {  // settings of the lowest bits alone usually decide, and are few
+    Values some;
+    std::string why;
+    if (!enumerate_values(s.f, {e}, BitList(support.begin(), support.begin() + kDecidingBits), some, why)) return DType::F32;
+    if (first_exact(some.of[0]) == DType::F32) return DType::F32;
+  }
   Values v;
   std::string why;
-  if (s.bits.support(e).size() > kMaxEnumeratedBits || !enumerate_values(s.f, {e}, s.bits.support(e), v, why)) return DType::F32;
-  for (DType t : {DType::F16, DType::BF16}) {
-    bool exact = std::all_of(v.of[0].begin(), v.of[0].end(),
-                             [&](double x) { return std::isnan(x) || static_cast<double>(ir::round_to(static_cast<float>(x), t)) == x; });
-    if (exact) return t;
-  }
-  return DType::F32;
+  return enumerate_values(s.f, {e}, support, v, why) ? first_exact(v.of[0]) : DType::F32;
 }
 
 // Runs of equal expressions: the longest extent that the layouts take, 16 or a multiple of 32.
@@ -144,9 +157,23 @@ ExprPtr with_factor(ExprPtr product, double factor) {
 }  // namespace
 
 std::string find_levels(Subject& s, const std::vector<Term>& terms, double code_abs, bool always, std::vector<ir::ScaleLevel>& levels) {
-  std::vector<Product> all = products(s, terms);
+  // Elements of a run have the same terms: each is looked at once.
+  std::map<std::pair<double, std::vector<ExprPtr>>, size_t> number;
+  std::vector<size_t> of_element;
+  std::vector<Term> different;
+  for (const Term& t : terms) {
+    auto [it, fresh] = number.try_emplace({t.factor, t.levels}, different.size());
+    if (fresh) different.push_back(t);
+    of_element.push_back(it->second);
+  }
+  std::vector<Product> all = products(s, different);
   Plan plan = plan_of(all, code_abs);
   std::vector<ExprPtr> floats, integers;
+  auto spread = [&](const std::vector<ExprPtr>& e) {
+    std::vector<ExprPtr> r;
+    for (size_t n : of_element) r.push_back(e[n]);
+    return r;
+  };
   ir::ScaleLevel whole;
   bool need_float = always && !plan.integer_level;
   for (const Product& p : all) {
@@ -168,7 +195,7 @@ std::string find_levels(Subject& s, const std::vector<Term>& terms, double code_
   }
   if (need_float) {
     ir::ScaleLevel level;
-    if (std::string why = set_runs(floats, level); !why.empty()) return why;
+    if (std::string why = set_runs(spread(floats), level); !why.empty()) return why;
     level.stored = DType::F16;
     for (const ExprPtr& e : level.value) {
       DType t = stored_type(s, e);
@@ -179,7 +206,7 @@ std::string find_levels(Subject& s, const std::vector<Term>& terms, double code_
   if (!plan.integer_level) return "";
   whole.integer = true;
   whole.stored = whole.lo >= -128 && whole.hi <= 127 ? DType::I8 : whole.lo >= 0 && whole.hi <= 255 ? DType::U8 : DType::I16;
-  if (std::string why = set_runs(integers, whole); !why.empty()) return why;
+  if (std::string why = set_runs(spread(integers), whole); !why.empty()) return why;
   levels.push_back(std::move(whole));
   return "";
 }

@@ -14,12 +14,14 @@ struct Subject {
   Interner& intern;
   BitAnalysis& bits;
   TermMaker& maker;
+  Renamer& rename;
 };
 
 // Largest g = odd * 2^n with every value an integer multiple of it; 0 where there is none (no value, all zero, infinities).
 double common_unit(const std::vector<double>& values);
 
-// Fills block, bits, raw_max, bias, codebook and raw of `form`: codes[k] = unit * (code(k) + bias). Empty result: success.
+// Fills block, bits, raw_max, bias, codebook and raw of `form`. `codes`: one for each kind of element, of its representative;
+// that of element k is unit * (code(k) + bias). Empty result: success.
 std::string find_codes(Subject& s, const std::vector<ir::ExprPtr>& codes, ir::IntForm& form, double& unit);
 
 // Levels of one product, one term an element (its code is not looked at). At most one float and one integer level; the integer

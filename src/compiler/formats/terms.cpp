@@ -48,6 +48,10 @@ Interval real_interval(Op op, const Interval& a, const Interval& b) {
 
 }  // namespace
 
+void sort_levels(std::vector<ExprPtr>& levels) {
+  std::sort(levels.begin(), levels.end(), [](const ExprPtr& a, const ExprPtr& b) { return a->hash != b->hash ? a->hash < b->hash : a < b; });
+}
+
 ExprPtr to_f32(ExprPtr e) { return e->type == DType::F32 ? e : ir::make_cast(std::move(e), DType::F32); }
 
 std::vector<Term> TermMaker::fail(const std::string& why) {
@@ -221,7 +225,7 @@ void TermMaker::merge(std::vector<Term>& terms) {
   std::stable_partition(terms.begin(), terms.end(), [](const Term& t) { return t.code != nullptr; });
   for (Term& t : terms) {
     if (t.factor == 0) continue;
-    std::sort(t.levels.begin(), t.levels.end());
+    sort_levels(t.levels);
     auto same = std::find_if(out.begin(), out.end(), [&](const Term& o) { return o.levels == t.levels; });
     if (same == out.end()) {
       out.push_back(t);
@@ -235,9 +239,9 @@ void TermMaker::merge(std::vector<Term>& terms) {
   terms = std::move(out);
 }
 
-std::vector<Term> TermMaker::terms(int k, std::string& error) {
+std::vector<Term> TermMaker::terms(const BlockMap::Kind& kind, std::string& error) {
   error_.clear();
-  std::vector<Term> t = split(map_.elements[static_cast<size_t>(k)]);
+  std::vector<Term> t = split(kind.value);
   if (error_.empty()) merge(t);
   error = error_;
   return t;

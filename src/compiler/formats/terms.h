@@ -9,7 +9,7 @@ namespace lumen::formats {
 
 struct Term {
   double factor = 1;
-  std::vector<ir::ExprPtr> levels;  // interned, any number type, depend on level bits only; sorted by pointer
+  std::vector<ir::ExprPtr> levels;  // interned, any number type, depend on level bits only; sorted by sort_levels
   ir::ExprPtr code;                 // F32 or integer, depends on code bits only; null: 1
 };
 
@@ -23,8 +23,8 @@ class TermMaker {
  public:
   TermMaker(const ir::FormatType& f, const BlockMap& map, BitAnalysis& bits, Interner& intern)
       : f_(f), map_(map), bits_(bits), intern_(intern) {}
-  // Terms of element k, no two with the same levels and both or neither with a code. Empty error: success.
-  std::vector<Term> terms(int k, std::string& error);
+  // Terms of a kind's representative, no two with the same levels and both or neither with a code. Empty error: success.
+  std::vector<Term> terms(const BlockMap::Kind& kind, std::string& error);
   Interval interval(const ir::ExprPtr& e);
 
  private:
@@ -46,5 +46,7 @@ class TermMaker {
 };
 
 ir::ExprPtr to_f32(ir::ExprPtr e);
+// Interned expressions in one order, the same in every run of the program wherever hashes differ.
+void sort_levels(std::vector<ir::ExprPtr>& levels);
 
 }  // namespace lumen::formats

@@ -1,4 +1,5 @@
 // Expressions: literals, names, operators, conditions, reductions.
+#include <charconv>
 #include <cmath>
 
 #include "compiler/ir/scalar.h"
@@ -157,6 +158,23 @@ Val Evaluator::lookup(const ast::Expr& e, Scope& s) {
   fail(e.span, "unknown name '" + e.text + "'" + did_you_mean(e.text, known_names(s)));
 }
 
+// The numbers of a string of hexadecimal digits, as many digits each as the type has: long tables take one node a line.
+static void hex_entries(const ast::TableDecl& t, const ast::Expr& e, const std::string& digits, std::vector<double>& values) {
+  auto type = dtype_named(t.type);
+  if (!type || !is_integer(*type) || size_of(*type) == 8)
+    fail(e.span, "a string of hexadecimal digits is for a table of i8, u8, i16, u16, i32 or u32");
+  size_t each = 2 * static_cast<size_t>(size_of(*type));
+  if (digits.empty() || digits.size() % each != 0)
+    fail(e.span, "expected " + std::to_string(each) + " hexadecimal digits for each " + t.type + ", found " + std::to_string(digits.size()) + " in all");
+  for (size_t at = 0; at < digits.size(); at += each) {
+    uint32_t v = 0;
+    auto [end, ec] = std::from_chars(digits.data() + at, digits.data() + at + each, v, 16);
+    if (ec != std::errc() || end != digits.data() + at + each)
+      fail(e.span, "expected hexadecimal digits, found '" + digits.substr(at, each) + "'");
+    values.push_back(static_cast<double>(ir::wrap(static_cast<int64_t>(v), *type)));
+  }
+}
+
 // A table's constants: of the type it declares, else i32 or f32 by its entries.
 Val Evaluator::table_val(const ast::TableDecl& t, Scope& s) {
   auto values = std::make_shared<std::vector<double>>();
@@ -167,6 +185,8 @@ Val Evaluator::table_val(const ast::TableDecl& t, Scope& s) {
       values->push_back(static_cast<double>(*i));
     } else if (auto* d = std::get_if<double>(&v)) {
       values->push_back(static_cast<float>(*d)), floats = true;
+    } else if (auto* digits = std::get_if<std::string>(&v)) {
+      hex_entries(t, *e, *digits, *values);
     } else {
       fail(e->span, "a table holds numbers, found " + describe(v));
     }
@@ -184,7 +204,7 @@ Val Evaluator::table_val(const ast::TableDecl& t, Scope& s) {
     double v = (*values)[i];
     bool whole = std::fabs(v) < 0x1p53;  // far more than any of these types holds
     if (!whole || v != static_cast<double>(ir::wrap(static_cast<int64_t>(v), r.type.scalar)))
-      fail(t.values[i]->span, "this entry does not fit " + std::string(name(r.type.scalar)));
+      fail(values->size() == t.values.size() ? t.values[i]->span : t.span, "this entry does not fit " + std::string(name(r.type.scalar)));
   }
   if (values->empty()) fail(t.span, "a table has at least one entry");
   r.table = values;
