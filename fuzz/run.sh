@@ -26,6 +26,7 @@ seeds() {
         cp "$file" "$2/$(echo "$file" | tr / -)"
       done ;;
     jinja) cp tests/golden/chat/*.jinja "$2" ;;
+    tokenizer) cp tests/golden/tokenizer/hf/*.json "$2" ;;
   esac
 }
 

@@ -1,4 +1,4 @@
-// JSON writer (json.dumps) and reader (RFC 8259, strict; duplicate keys: the last wins, as in Python).
+// JSON writer (json.dumps); reading is base/json.h's (duplicate keys: the last wins, as in Python).
 #include "chat/json.h"
 
 #include <algorithm>
@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/json.h"
 #include "chat/ops.h"
 #include "chat/text.h"
 
@@ -175,140 +176,31 @@ Value jsonable(const Value& v) {
   return v.is_undefined() || v.is(Kind::Object) ? Value(nullptr) : v;
 }
 
-class Reader {
- public:
-  Reader(std::string_view text, uint32_t max_depth) : text_(text), max_depth_(max_depth) {}
-
-  Result<Value> run() {
-    Value v = value(0);
-    space();
-    if (error_.empty() && at_ < text_.size()) fail("nothing more after the value");
-    if (!error_.empty()) return Error{error_};
-    return v;
-  }
-
- private:
-  void fail(const std::string& expected) {
-    if (!error_.empty()) return;
-    size_t line = 1 + static_cast<size_t>(std::count(text_.begin(), text_.begin() + static_cast<ptrdiff_t>(at_), '\n'));
-    size_t begin = at_ == 0 ? std::string_view::npos : text_.rfind('\n', at_ - 1);
-    size_t column = begin == std::string_view::npos ? at_ + 1 : at_ - begin;
-    error_ = "JSON line " + std::to_string(line) + " column " + std::to_string(column) + ": expected " + expected;
-  }
-  void space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n' || text_[at_] == '\r' || text_[at_] == '\t')) ++at_;
-  }
-  bool take(char c) {
-    space();
-    if (at_ >= text_.size() || text_[at_] != c) return false;
-    ++at_;
-    return true;
-  }
-  bool word(std::string_view w) {
-    if (text_.substr(at_, w.size()) != w) return false;
-    at_ += w.size();
-    return true;
-  }
-  Value value(uint32_t depth) {
-    space();
-    if (depth > max_depth_) return fail("at most " + std::to_string(max_depth_) + " levels of nesting"), Value();
-    if (take('{')) return object(depth);
-    if (take('[')) return array(depth);
-    if (at_ < text_.size() && text_[at_] == '"') return string();
-    if (word("true")) return true;
-    if (word("false")) return false;
-    if (word("null")) return nullptr;
-    return number();
-  }
-  Value object(uint32_t depth) {
-    auto dict = std::make_shared<Dict>();
-    if (take('}')) return Value(Value::DictPtr(dict));
-    do {
-      space();
-      if (at_ >= text_.size() || text_[at_] != '"') return fail("a string as key"), Value();
-      Value key = string();
-      if (error_.empty() && !take(':')) fail("':'");
-      if (!error_.empty()) return {};
-      dict->set(std::move(key), value(depth + 1));
-    } while (error_.empty() && take(','));
-    if (!take('}')) fail("',' or '}'");
-    return Value(Value::DictPtr(dict));
-  }
-  Value array(uint32_t depth) {
-    std::vector<Value> items;
-    if (take(']')) return Value::list({});
-    do items.push_back(value(depth + 1));
-    while (error_.empty() && take(','));
-    if (!take(']')) fail("',' or ']'");
-    return Value::list(std::move(items));
-  }
-  Value number() {
-    size_t begin = at_;
-    bool whole = true;
-    auto digits = [&] {
-      size_t from = at_;
-      while (at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9') ++at_;
-      return at_ > from;
-    };
-    if (at_ < text_.size() && text_[at_] == '-') ++at_;
-    size_t first = at_;
-    bool good = digits() && (text_[first] != '0' || at_ == first + 1);
-    if (good && at_ < text_.size() && text_[at_] == '.') ++at_, whole = false, good = digits();
-    if (good && at_ < text_.size() && (text_[at_] == 'e' || text_[at_] == 'E')) {
-      ++at_, whole = false;
-      if (at_ < text_.size() && (text_[at_] == '+' || text_[at_] == '-')) ++at_;
-      good = digits();
+Value value_of(const Json& j) {
+  switch (j.kind()) {
+    case Json::Kind::Null:
+      return nullptr;
+    case Json::Kind::Bool:
+      return j.as_bool();
+    case Json::Kind::Int:
+      return j.as_int();
+    case Json::Kind::Float:
+      return j.as_double();
+    case Json::Kind::String:
+      return j.as_string();
+    case Json::Kind::Array: {
+      std::vector<Value> items;
+      for (const Json& item : j.items()) items.push_back(value_of(item));
+      return Value::list(std::move(items));
     }
-    if (!good) return at_ = begin, fail("a value"), Value();
-    std::string text(text_.substr(begin, at_ - begin));
-    int64_t i = 0;
-    if (whole && std::from_chars(text.data(), text.data() + text.size(), i).ec == std::errc()) return i;
-    return std::strtod(text.c_str(), nullptr);
-  }
-  bool hex4(uint32_t& unit) {
-    if (at_ + 4 > text_.size()) return false;
-    auto [end, ec] = std::from_chars(text_.data() + at_, text_.data() + at_ + 4, unit, 16);
-    if (ec != std::errc() || end != text_.data() + at_ + 4) return false;
-    at_ += 4;
-    return true;
-  }
-  bool escape(std::string& out) {
-    static constexpr std::string_view kFrom = "\"\\/bfnrt", kTo = "\"\\/\b\f\n\r\t";
-    char c = at_ < text_.size() ? text_[at_++] : 0;
-    if (size_t i = kFrom.find(c); c && i != std::string_view::npos) return out += kTo[i], true;
-    uint32_t unit = 0, low = 0;
-    if (c != 'u' || !hex4(unit)) return false;
-    if (unit >= 0xD800 && unit < 0xDC00 && text_.substr(at_, 2) == "\\u") {
-      at_ += 2;
-      if (!hex4(low) || low < 0xDC00 || low > 0xDFFF) return false;
-      unit = 0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00);
+    case Json::Kind::Object: {
+      auto dict = std::make_shared<Dict>();
+      for (const JsonMember& m : j.members()) dict->set(m.key, value_of(m.value));
+      return Value(Value::DictPtr(dict));
     }
-    append_rune(out, unit >= 0xD800 && unit <= 0xDFFF ? 0xFFFD : unit);
-    return true;
   }
-  Value string() {
-    std::string out;
-    ++at_;
-    while (at_ < text_.size() && text_[at_] != '"') {
-      unsigned char c = static_cast<unsigned char>(text_[at_]);
-      if (c < 0x20) return fail("no control character in a string"), Value();
-      ++at_;
-      if (c != '\\') {
-        out += static_cast<char>(c);
-      } else if (!escape(out)) {
-        return fail("an escape such as \\n or \\u00e9"), Value();
-      }
-    }
-    if (at_ >= text_.size()) return fail("the string's closing quote"), Value();
-    ++at_;
-    return out;
-  }
-
-  std::string_view text_;
-  uint32_t max_depth_;
-  size_t at_ = 0;
-  std::string error_;
-};
+  return {};
+}
 
 }  // namespace
 
@@ -326,6 +218,9 @@ std::string to_json(const Value& value) {
   return to_json(jsonable(value), JsonStyle{}, budget);
 }
 
-Result<Value> parse_json(std::string_view text, uint32_t max_depth) { return Reader(text, max_depth).run(); }
+Result<Value> parse_json(std::string_view text, uint32_t max_depth) {
+  LUMEN_TRY(document, JsonDocument::parse(text, max_depth));
+  return value_of(document.root());
+}
 
 }  // namespace lumen::chat

@@ -7,7 +7,7 @@
 namespace lumen {
 namespace {
 
-constexpr size_t kMaxEntries = 1 << 20;
+constexpr size_t kMaxValues = 1 << 20;
 
 template <class T>
 void put(std::string& to, T v) {
@@ -49,7 +49,7 @@ class Flattener {
     for (const JsonMember& m : members)
       if (!m.key.empty() && o.find(m.key) == &m.value) value(m.value, prefix + std::string(m.key));  // of equal keys the last
   }
-  bool full() const { return out_.size() > kMaxEntries; }
+  bool full() const { return out_.size() > kMaxValues; }
 
  private:
   void value(const Json& j, const std::string& key) {
@@ -119,7 +119,7 @@ class Flattener {
 Status append_metadata(const Json& object, const std::string& prefix, MetaStorage& storage, std::vector<MetaEntry>& out) {
   Flattener f(storage, out);
   f.object(object, prefix);
-  if (f.full()) return Error{"expected at most " + std::to_string(kMaxEntries) + " values"};
+  if (f.full()) return Error{"expected at most " + std::to_string(kMaxValues) + " values"};
   return ok_status();
 }
 

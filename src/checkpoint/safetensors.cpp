@@ -10,11 +10,11 @@ namespace {
 
 constexpr uint64_t kMaxHeader = 100'000'000;  // bytes; the reference implementation's own limit
 constexpr uint32_t kMaxDepth = 8;
-constexpr size_t kMaxRank = 8;
+constexpr size_t kMaxDimensions = 8;
 
-class Reader {
+class HeaderReader {
  public:
-  Reader(std::span<const uint8_t> bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  HeaderReader(std::span<const uint8_t> bytes, const std::string& name) : bytes_(bytes), name_(name) {}
 
   Result<SafetensorsFile> read() {
     uint64_t length = 0;
@@ -61,8 +61,8 @@ class Reader {
     if (!dtype || !dtype->is_string()) return bad(where(m.key), "dtype: expected a string");
     if (!shape || !shape->is_array()) return bad(where(m.key), "shape: expected a list of dimensions");
     t.dtype = dtype->as_string();
-    if (shape->items().size() > kMaxRank)
-      return bad(where(m.key), std::to_string(shape->items().size()) + " dimensions: expected at most " + std::to_string(kMaxRank));
+    if (shape->items().size() > kMaxDimensions)
+      return bad(where(m.key), std::to_string(shape->items().size()) + " dimensions: expected at most " + std::to_string(kMaxDimensions));
     uint64_t elements = 1;
     for (const Json& d : shape->items()) {
       if (!d.is(Json::Kind::Int) || d.as_int() < 0) return bad(where(m.key), "shape: expected integers from 0 on");
@@ -126,6 +126,6 @@ int safetensors_bits(std::string_view dtype) {
   return 0;
 }
 
-Result<SafetensorsFile> parse_safetensors(std::span<const uint8_t> bytes, const std::string& name) { return Reader(bytes, name).read(); }
+Result<SafetensorsFile> parse_safetensors(std::span<const uint8_t> bytes, const std::string& name) { return HeaderReader(bytes, name).read(); }
 
 }  // namespace lumen

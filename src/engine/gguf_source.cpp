@@ -1,4 +1,4 @@
-// Metadata and tensor types of a GGUF file for the model declarations.
+// Tensor types of a GGUF file, and the formats that it brings.
 #include "engine/gguf_source.h"
 
 #include <map>
@@ -36,7 +36,7 @@ std::string bare(std::string_view text) {
 Result<std::optional<ir::Type>> private_element(const sema::Library& lib, const Checkpoint& file, uint32_t id) {
   if (!file.find(private_name_key(id))) return std::optional<ir::Type>();
   LUMEN_TRY(text, file.get_string(private_name_key(id)));
-  std::string name(text), kind = file.path() + ": tensors of type " + std::to_string(id) + " are in the format " + quoted(name);
+  std::string name(text), kind = file.path() + ": tensors of type " + std::to_string(id) + " are in the format " + lumen::quoted(name);
   if (!lib.format_decl(name))
     return Error{
         kind +
@@ -64,7 +64,7 @@ Result<std::optional<ir::Type>> element_type(const sema::Library& lib, const Che
 
 }  // namespace
 
-Result<Checkpoint> open_checkpoint(const std::string& path, const sema::Library& lib) {
+Result<Checkpoint> open_gguf_checkpoint(const std::string& path, const sema::Library& lib) {
   auto by_number = [&lib](uint32_t id) -> std::optional<BlockGeometry> {
     if (id > INT32_MAX) return std::nullopt;
     auto element = lib.element_by_gguf_type(static_cast<int>(id));
@@ -100,13 +100,13 @@ Status add_embedded_formats(sema::Library& lib, const std::string& path) {
     const ast::File& f = parsed.file;
     if (f.formats.size() != 1 || f.formats[0].name != name || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() ||
         !f.models.empty())
-      return Error{path + ": " + private_source_key(t.type_id) + ": expected one declaration, of the format " + quoted(name)};
+      return Error{path + ": " + private_source_key(t.type_id) + ": expected one declaration, of the format " + lumen::quoted(name)};
     if (auto errors = lib.add(source); !errors.empty()) return Error{render(errors)};
   }
   return ok_status();
 }
 
-Result<ir::Type> tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
+Result<ir::Type> gguf_tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
   LUMEN_TRY(element, element_type(lib, file, t.type_id));
   if (!element)
     return Error{file.path() + ": tensor " + std::string(t.name) + ": no format at hand has GGUF type " + std::to_string(t.type_id) +
@@ -114,39 +114,6 @@ Result<ir::Type> tensor_type(const sema::Library& lib, const Checkpoint& file, c
   ir::Type type = *element;
   for (int64_t d : t.dims) type.dims.emplace_back(d);
   return type;
-}
-
-std::optional<sema::StaticValue> GgufSource::config(const std::string& key) const {
-  const MetaValue* v = file_.find(key);
-  if (!v) return std::nullopt;
-  if (v->type == MetaType::Array) {
-    if (v->element == MetaType::String || v->element == MetaType::Array) return std::nullopt;
-    if (v->element == MetaType::F32 || v->element == MetaType::F64) {
-      auto f = file_.get_floats(key);
-      return f ? std::optional<sema::StaticValue>(*f) : std::nullopt;
-    }
-    if (v->element == MetaType::Bool) {
-      auto b = file_.get_bools(key);
-      if (!b) return std::nullopt;
-      return std::vector<int64_t>(b->begin(), b->end());
-    }
-    auto i = file_.get_ints(key);
-    return i ? std::optional<sema::StaticValue>(*i) : std::nullopt;
-  }
-  MetaValue::Scalar s = v->scalar();
-  if (auto* u = std::get_if<uint64_t>(&s))
-    return *u <= INT64_MAX ? std::optional<sema::StaticValue>(static_cast<int64_t>(*u)) : std::nullopt;
-  if (auto* i = std::get_if<int64_t>(&s)) return *i;
-  if (auto* d = std::get_if<double>(&s)) return *d;
-  if (auto* b = std::get_if<bool>(&s)) return *b;
-  return std::string(std::get<std::string_view>(s));
-}
-
-Result<std::optional<sema::ModelSource::TensorInfo>> GgufSource::tensor(const std::string& name) const {
-  const CheckpointTensor* t = file_.find_tensor(name);
-  if (!t) return std::optional<TensorInfo>();
-  LUMEN_TRY(type, tensor_type(lib_, file_, *t));
-  return std::optional<TensorInfo>(TensorInfo{type});
 }
 
 }  // namespace lumen::engine

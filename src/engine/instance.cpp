@@ -6,7 +6,8 @@
 #include <cstdlib>
 
 #include "compiler/passes/passes.h"
-#include "engine/gguf_source.h"
+#include "engine/checkpoint_source.h"
+#include "engine/quantize_at_load.h"
 
 namespace lumen::engine {
 
@@ -21,16 +22,15 @@ ir::FormatRef activation_format(const sema::Library& lib, int group) {
   return nullptr;
 }
 
-Result<sema::ModelInstance> instantiate(const sema::Library& lib, const Checkpoint& file, bool exact) {
-  LUMEN_TRY(arch, file.get_string("general.architecture"));
-  const ast::ModelDecl* decl = lib.model_for("gguf", std::string(arch));
-  if (!decl) {
-    std::string known;
-    for (const std::string& n : lib.model_names()) known += (known.empty() ? "" : ", ") + n;
-    return Error{file.path() + ": general.architecture is " + quoted(arch) + ", which no model declaration handles (known: " + known +
-                 "); a `model` with `arch gguf \"" + std::string(arch) + "\"` in a .lum file (--lum DIR) would teach it"};
+Result<sema::ModelInstance> instantiate(const sema::Library& lib, const Checkpoint& file, bool exact, const std::string& quantize) {
+  LUMEN_TRY(decl, find_model(lib, file));
+  CheckpointSource source(lib, file);
+  std::optional<QuantizingSource> quantizing;
+  if (!quantize.empty()) {
+    LUMEN_TRY(format, format_to_write(lib, quantize));
+    quantizing.emplace(source, format);
   }
-  LUMEN_TRY(instance, sema::instantiate(lib, *decl, GgufSource(lib, file)));
+  LUMEN_TRY(instance, sema::instantiate(lib, *decl, quantizing ? static_cast<const sema::ModelSource&>(*quantizing) : source));
   if (exact) passes::widen_states(instance.forward);
   return instance;
 }

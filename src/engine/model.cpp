@@ -26,7 +26,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   std::unique_ptr<PackedCache> cache;
   if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->path());
   if (cache && !cache->enabled()) cache.reset();
-  LUMEN_TRY(instance, instantiate(*lib, *file, options.exact));
+  LUMEN_TRY(instance, instantiate(*lib, *file, options.exact, options.quantize));
   m->instance_ = std::move(instance);
   m->vocab_ = vocabulary(m->instance_);
   m->context_ = context_length(m->instance_, options.context);

@@ -16,6 +16,7 @@ namespace lumen::engine {
 struct ModelOptions {
   int threads = 0;           // 0: the target's own choice
   bool exact = false;        // dequantised weights, f32 throughout
+  std::string quantize;      // a format that float matrices are encoded in at load; empty: none
   int64_t context = 0;       // tokens a sequence may have; 0: the model's own, at most 4096
   int64_t sequences = 1;     // that may be in progress at once
   int64_t batch = 512;       // most tokens in one step

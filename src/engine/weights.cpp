@@ -5,7 +5,9 @@
 #include <cstring>
 
 #include "compiler/ir/interp.h"
-#include "engine/gguf_source.h"
+#include "engine/checkpoint_source.h"
+#include "engine/field_tensors.h"
+#include "engine/quantize_at_load.h"
 
 namespace lumen::engine {
 
@@ -63,7 +65,13 @@ Result<WeightStore::Rows> WeightStore::tensor(const std::string& name) {
   Rows r{type, {}, {}};
   int64_t n = row_count(type), bytes = bytes_per_row(type);
   r.row.resize(n);
-  for (int64_t i = 0; i < n; ++i) r.row[i] = data.data + i * bytes;
+  const uint8_t* first = data.data;
+  if (type.format && has_field_tensors(*type.format)) {
+    LUMEN_TRY(blocks, assemble_blocks(*type.format, file_, *t, team_));
+    first = blocks->data();
+    r.owned.push_back(std::move(blocks));
+  }
+  for (int64_t i = 0; i < n; ++i) r.row[i] = first + i * bytes;
   return r;
 }
 
@@ -172,6 +180,12 @@ Result<WeightStore::Rows> WeightStore::declared(const sema::Weight& w) {
   if (!w.type.format && w.type.scalar == DType::F32 && (r.type.format || r.type.scalar != DType::F32)) {
     LUMEN_TRY(f, to_floats(std::move(r)));
     r = std::move(f);
+  }
+  if (w.type.format && !r.type.format) {  // quantised at load
+    LUMEN_TRY(blocks, encode_rows(w.type.format, r.type.scalar, r.row, row_length(r.type), team_));
+    r.type.format = w.type.format;
+    for (size_t i = 0; i < r.row.size(); ++i) r.row[i] = blocks->data() + static_cast<int64_t>(i) * bytes_per_row(r.type);
+    r.owned.push_back(std::move(blocks));
   }
   // Another split of the same elements into rows (a reshape) moves the row pointers, if the rows follow each other.
   int64_t want = row_count(w.type), bytes = bytes_per_row(w.type);

@@ -15,7 +15,7 @@ Result<std::unique_ptr<InterpModel>> InterpModel::load(std::shared_ptr<const sem
   m->file_ = file;
   m->host_ = host;
   m->options_ = options;
-  LUMEN_TRY(instance, engine::instantiate(*lib, *file, options.exact));
+  LUMEN_TRY(instance, engine::instantiate(*lib, *file, options.exact, options.quantize));
   m->instance_ = std::move(instance);
   const ir::Function& f = m->instance_.forward;
   m->vocab_ = engine::vocabulary(m->instance_);

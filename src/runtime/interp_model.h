@@ -18,6 +18,7 @@ class InterpModel {
     bool exact = false;   // states in f32
     bool passes = false;  // run the IR after the passes, quantised activations included: what kernels must equal
     int64_t context = 0;  // 0: the model's own, at most 4096
+    std::string quantize;  // as engine::ModelOptions
   };
   // `host` only holds memory; nothing is launched on it.
   static Result<std::unique_ptr<InterpModel>> load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,

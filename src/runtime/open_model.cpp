@@ -1,11 +1,12 @@
 // Opening models.
 #include "runtime/open_model.h"
 
-#include "base/timeline.h"
 #include <filesystem>
 
-#include "engine/gguf_source.h"
+#include "base/timeline.h"
+#include "engine/checkpoint_source.h"
 #include "hub/store.h"
+#include "runtime/directory.h"
 #include "tokenizer/gguf_spec.h"
 
 namespace lumen::runtime {
@@ -44,37 +45,45 @@ class GgufMetadata : public MetadataView {
   const Checkpoint& c_;
 };
 
+Status read_gguf_texts(OpenModel& m) {
+  if (m.checkpoint->find("tokenizer.ggml.model")) take_tokenizer(m, spec_from_gguf(GgufMetadata(*m.checkpoint)));
+  else m.tokenizer_problem = m.path + ": the file brings no tokenizer (metadata key tokenizer.ggml.model)";
+  if (m.checkpoint->find("tokenizer.chat_template")) {
+    LUMEN_TRY(text, m.checkpoint->get_string("tokenizer.chat_template"));
+    LUMEN_TRY(parsed, chat::ChatTemplate::parse(text, m.path + ": tokenizer.chat_template"));
+    m.chat_template = std::move(parsed);
+  }
+  return ok_status();
+}
+
 }  // namespace
+
+void take_tokenizer(OpenModel& m, Result<TokenizerSpec> spec) {
+  if (!spec) {
+    m.tokenizer_problem = m.path + ": " + spec.error().message;
+    return;
+  }
+  auto t = Tokenizer::create(spec.take());
+  if (t) m.tokenizer = std::make_unique<Tokenizer>(t.take());
+  else m.tokenizer_problem = m.path + ": " + t.error().message;
+}
 
 Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema::Library> library) {
   OpenModel m;
   LUMEN_TRY(path, hub::resolve_model(name));
   m.path = path;
-  m.name = std::filesystem::path(path).stem().string();
+  namespace fs = std::filesystem;
+  std::error_code ec;
+  bool directory = fs::is_directory(path, ec);
+  m.name = directory ? fs::canonical(path, ec).filename().string() : fs::path(path).stem().string();
   m.library = library;
   {
-  TimedSpan span("checkpoint");
-  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
-  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+    TimedSpan span("checkpoint");
+    LUMEN_TRY(file, engine::open_checkpoint(path, *library));
+    m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
   }
   TimedSpan span("tokenizer");
-  if (m.checkpoint->find("tokenizer.ggml.model")) {
-    auto spec = spec_from_gguf(GgufMetadata(*m.checkpoint));
-    if (!spec) {
-      m.tokenizer_problem = path + ": " + spec.error().message;
-    } else {
-      auto t = Tokenizer::create(spec.take());
-      if (t) m.tokenizer = std::make_unique<Tokenizer>(t.take());
-      else m.tokenizer_problem = path + ": " + t.error().message;
-    }
-  } else {
-    m.tokenizer_problem = path + ": the file brings no tokenizer (metadata key tokenizer.ggml.model)";
-  }
-  if (m.checkpoint->find("tokenizer.chat_template")) {
-    LUMEN_TRY(text, m.checkpoint->get_string("tokenizer.chat_template"));
-    LUMEN_TRY(parsed, chat::ChatTemplate::parse(text, path + ": tokenizer.chat_template"));
-    m.chat_template = std::move(parsed);
-  }
+  LUMEN_CHECK(directory ? read_directory_texts(m) : read_gguf_texts(m));
   return m;
 }
 

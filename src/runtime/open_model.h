@@ -7,6 +7,7 @@
 
 #include "chat/messages.h"
 #include "engine/model.h"
+#include "engine/sampler.h"
 #include "tokenizer/tokenizer.h"
 
 namespace lumen::runtime {
@@ -22,6 +23,7 @@ struct OpenModel {
   std::unique_ptr<Tokenizer> tokenizer;                 // null where the file has none
   std::string tokenizer_problem;                        // why not
   std::optional<chat::ChatTemplate> chat_template;
+  engine::SamplerOptions sampling;                      // as the model's makers suggest (generation_config.json), else the defaults
   std::unique_ptr<engine::Model> model;
 
   // Errors where there is no tokenizer or template.
@@ -31,6 +33,9 @@ struct OpenModel {
 
 // The file alone: no engine, for inspect, tokenize.
 Result<OpenModel> open_file(const std::string& name_or_path, std::shared_ptr<const sema::Library> library);
+// The file as a GGUF: itself, or a directory under the names that its architecture's declaration gives a GGUF file, tokenizer and chat
+// template included where GGUF has a form for them.
+Result<Checkpoint> open_as_gguf(const std::string& path, const sema::Library& library);
 Result<OpenModel> open_model(const std::string& name_or_path, std::shared_ptr<const sema::Library> library, std::shared_ptr<Target> target,
                              const engine::ModelOptions& options);
 

@@ -12,6 +12,9 @@ namespace lumen::tok {
 
 namespace {
 
+constexpr int32_t kUnknown = -100000;  // a symbol that becomes unk as a whole
+
+
 // GPT-2 writes the 188 bytes that print in Latin-1 as themselves and the others, in order, as U+0100 and up.
 struct ByteAlphabet {
   std::array<std::string, 256> letters;
@@ -74,8 +77,12 @@ void BpeModel::build(std::span<const std::string_view> tokens, std::span<const T
   types_ = types;
   table_ = &table;
   byte_ids_ = byte_ids;
-  // Plain text never becomes a control token, not even for want of another.
-  if (spec.unk >= 0 && types[static_cast<size_t>(spec.unk)] != TokenType::Control) unk_ = spec.unk;
+  // In GGUF files plain text never becomes a control token, not even for want of another.
+  if (spec.unk >= 0 && (spec.pipeline || types[static_cast<size_t>(spec.unk)] != TokenType::Control)) unk_ = spec.unk;
+  byte_fallback_ = spec.byte_fallback;
+  fuse_unk_ = spec.fuse_unk;
+  prefix_ = spec.subword_prefix;
+  suffix_ = spec.word_suffix;
   byte_level_ = spec.byte_level;
   ignore_merges_ = spec.ignore_merges;
   newline_runs_ = spec.newline_runs;
@@ -92,7 +99,7 @@ void BpeModel::build(std::span<const std::string_view> tokens, std::span<const T
   std::string joined;
   int32_t guess = 0;
   const auto is_join = [&](int32_t id, const Merge& m) {
-    if (id < 0 || static_cast<size_t>(id) >= tokens.size()) return false;
+    if (id < 0 || static_cast<size_t>(id) >= tokens.size() || !prefix_.empty()) return false;
     const std::string_view t = tokens[static_cast<size_t>(id)];
     return t.size() == m.left.size() + m.right.size() && t.ends_with(m.right) && t.starts_with(m.left);
   };
@@ -108,7 +115,7 @@ void BpeModel::build(std::span<const std::string_view> tokens, std::span<const T
       if (left < 0) left = intern(m.left);
       if (right < 0) right = intern(m.right);
       if (!is_join(guess, m)) {
-        joined.assign(m.left).append(m.right);
+        joined.assign(m.left).append(m.right.starts_with(prefix_) ? m.right.substr(prefix_.size()) : m.right);
         guess = intern(joined);
       }
       merged[i] = guess++;
@@ -136,6 +143,10 @@ int32_t BpeModel::whole_word(std::string_view word) const {
   return id >= 0 && types_[static_cast<size_t>(id)] != TokenType::Control ? id : -1;
 }
 
+bool BpeModel::has_bytes(std::string_view character) const {
+  return byte_fallback_ && std::all_of(character.begin(), character.end(), [&](char b) { return byte_ids_[static_cast<uint8_t>(b)] >= 0; });
+}
+
 void BpeModel::symbols_of(std::string_view word, std::vector<int32_t>& ids) const {
   if (byte_level_) {
     for (const char c : word) ids.push_back(letter_ids_[static_cast<uint8_t>(c)]);
@@ -143,9 +154,13 @@ void BpeModel::symbols_of(std::string_view word, std::vector<int32_t>& ids) cons
   }
   for (size_t pos = 0; pos < word.size();) {
     const std::string_view c = word.substr(pos, sequence_length(word[pos]));
-    const int32_t id = table_->find(c);
+    const bool last = pos + c.size() == word.size();
+    const bool marked = (!prefix_.empty() && pos > 0) || (!suffix_.empty() && last);
+    const int32_t id = table_->find(marked ? (pos > 0 ? prefix_ : "") + std::string(c) + (last ? suffix_ : "") : std::string_view(c));
     if (id >= 0 && types_[static_cast<size_t>(id)] != TokenType::Control) {
       ids.push_back(id);
+    } else if (unk_ >= 0 && !has_bytes(c)) {
+      ids.push_back(kUnknown);
     } else {
       // Bytes never merge: they have no merges. -2 - byte marks them until emit().
       for (const char b : c) ids.push_back(-2 - static_cast<uint8_t>(b));
@@ -253,7 +268,10 @@ void BpeModel::encode_word(std::string_view word, std::vector<int32_t>& out) con
   } else {
     merge_long(ids);
   }
-  for (const int32_t id : ids) emit(id, out);
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (ids[i] != kUnknown) emit(ids[i], out);
+    else if (!fuse_unk_ || i == 0 || ids[i - 1] != kUnknown) out.push_back(unk_);
+  }
 }
 
 }  // namespace lumen::tok

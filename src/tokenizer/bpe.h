@@ -46,6 +46,7 @@ class BpeModel {
   void symbols_of(std::string_view word, std::vector<int32_t>& ids) const;
   void merge_short(int32_t* ids, size_t& count) const;
   void merge_long(std::vector<int32_t>& ids) const;
+  bool has_bytes(std::string_view character) const;
   void emit(int32_t id, std::vector<int32_t>& out) const;
 
   std::span<const std::string_view> tokens_;
@@ -59,6 +60,8 @@ class BpeModel {
   std::array<int32_t, 256> byte_ids_{};
   int32_t unk_ = -1;
   bool byte_level_ = true, ignore_merges_ = false, newline_runs_ = false;
+  bool byte_fallback_ = true, fuse_unk_ = false;
+  std::string prefix_, suffix_;  // of symbols inside and at the end of a word
 };
 
 }  // namespace lumen::tok

@@ -39,5 +39,7 @@ struct NamedPretokenizer {
   Normalization normalization = Normalization::None;
 };
 std::optional<NamedPretokenizer> named_pretokenizer(std::string_view name);
+// The first name that stands for these patterns and flags; empty: none does.
+std::string pretokenizer_name(const NamedPretokenizer& like);
 
 }  // namespace lumen::tok

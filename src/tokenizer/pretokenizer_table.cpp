@@ -126,4 +126,16 @@ std::optional<NamedPretokenizer> named_pretokenizer(std::string_view name) {
   return std::nullopt;
 }
 
+std::string pretokenizer_name(const NamedPretokenizer& like) {
+  for (const Row& row : table()) {
+    std::string first(row.names, std::string_view(row.names).find(' ') == std::string_view::npos ? std::string_view(row.names).size()
+                                                                                                 : std::string_view(row.names).find(' '));
+    bool same = row.ignore_merges == like.ignore_merges && row.normalization == like.normalization && row.raw_utf8 == like.raw_utf8 &&
+                row.patterns.size() == like.patterns.size();
+    for (size_t i = 0; same && i < like.patterns.size(); ++i) same = like.patterns[i] == row.patterns[i];
+    if (same) return first;
+  }
+  return "";
+}
+
 }  // namespace lumen::tok

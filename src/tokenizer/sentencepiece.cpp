@@ -142,13 +142,21 @@ void UnigramModel::build(const PieceVocabulary& v) {
   }
   unknown_score_ = lowest - 10.0f;  // SentencePiece's kUnkPenalty
   best_score_ = highest;
+  if (!v.exact_scores.empty()) exact_unknown_ = *std::min_element(v.exact_scores.begin(), v.exact_scores.end()) - 10.0;
 }
 
 void UnigramModel::encode(std::string_view text, std::vector<int32_t>& out) const {
+  // Sums are float, as SentencePiece keeps them, or double, as Hugging Face does: that decides between paths that are equal but
+  // for rounding.
+  if (vocabulary_->exact_scores.empty()) encode_by<float>(vocabulary_->scores, unknown_score_, text, out);
+  else encode_by<double>(vocabulary_->exact_scores, exact_unknown_, text, out);
+}
+
+template <class Score>
+void UnigramModel::encode_by(std::span<const Score> scores, Score unknown, std::string_view text, std::vector<int32_t>& out) const {
   const PieceVocabulary& v = *vocabulary_;
-  // Sums are float, as SentencePiece keeps them: that decides between paths that are equal but for rounding.
   struct Best {
-    float score = -std::numeric_limits<float>::infinity();
+    Score score = -std::numeric_limits<Score>::infinity();
     size_t begin = 0;
     int32_t id = -1;  // -1: unknown
   };
@@ -157,9 +165,9 @@ void UnigramModel::encode(std::string_view text, std::vector<int32_t>& out) cons
   for (size_t pos = 0; pos < text.size();) {
     const Utf8 c = read_utf8(text.substr(pos));
     const size_t one = c.status == Utf8Status::Ok ? c.length : 1;
-    const float so_far = best[pos].score;
+    const Score so_far = best[pos].score;
     bool single = false;
-    const auto offer = [&](size_t end, float score, int32_t id) {
+    const auto offer = [&](size_t end, Score score, int32_t id) {
       if (so_far + score > best[end].score) best[end] = {so_far + score, pos, id};
     };
     const size_t limit = std::min(text.size(), pos + longest_);
@@ -167,14 +175,14 @@ void UnigramModel::encode(std::string_view text, std::vector<int32_t>& out) cons
       const int32_t id = v.piece(text.substr(pos, end - pos));
       if (id >= 0 && v.types[static_cast<size_t>(id)] != TokenType::Unused) {
         const bool user = v.types[static_cast<size_t>(id)] == TokenType::UserDefined;
-        offer(end, user ? best_score_ * static_cast<float>(end - pos) - 0.1f : v.scores[static_cast<size_t>(id)], id);
+        offer(end, user ? best_score_ * static_cast<float>(end - pos) - 0.1f : scores[static_cast<size_t>(id)], id);
         single |= end == pos + one;
       }
       if (end == text.size()) break;
       const Utf8 next = read_utf8(text.substr(end));
       end += next.status == Utf8Status::Ok ? next.length : 1;
     }
-    if (!single) offer(pos + one, unknown_score_, -1);
+    if (!single) offer(pos + one, unknown, -1);
     pos += one;
   }
   struct Step {

@@ -16,6 +16,7 @@ struct PieceVocabulary {
   std::span<const std::string_view> tokens;
   std::span<const TokenType> types;
   std::span<const float> scores;
+  std::span<const double> exact_scores;  // empty, or what paths are compared by in double precision
   const TextTable* table = nullptr;
   std::array<int32_t, 256> byte_ids{};  // <0xXX>; -1: none
   int32_t unk = -1;
@@ -36,9 +37,12 @@ class UnigramModel {
   void encode(std::string_view text, std::vector<int32_t>& out) const;
 
  private:
+  template <class Score>
+  void encode_by(std::span<const Score> scores, Score unknown, std::string_view text, std::vector<int32_t>& out) const;
   const PieceVocabulary* vocabulary_ = nullptr;
   size_t longest_ = 1;  // bytes of the longest piece
   float unknown_score_ = 0, best_score_ = 0;
+  double exact_unknown_ = 0;
 };
 
 }  // namespace lumen::tok

@@ -13,6 +13,8 @@ enum class TokenizerKind : uint8_t {
   Bpe,            // ranked merges; byte-level (GPT-2's byte alphabet) or raw UTF-8 with <0xXX> byte fallback
   SentencePiece,  // SentencePiece's BPE: neighbours merge by the score of their union; <0xXX> byte fallback
   Unigram,        // SentencePiece's unigram language model: the best-scoring path (Viterbi)
+  WordPiece,      // the longest piece that fits, from the left; what continues a word begins with subword_prefix
+  WordLevel,      // whole words only
 };
 
 // Numbered as GGUF numbers them (tokenizer.ggml.token_type).
@@ -30,10 +32,13 @@ struct SplitRule {
 
 enum class Normalization : uint8_t { None, Nfc, Nfd, Nfkc, Nfkd };
 
+struct Pipeline;  // pipeline.h
+
 struct TokenizerSpec {
   TokenizerKind kind = TokenizerKind::Bpe;
   std::vector<std::string_view> tokens;
   std::vector<float> scores;     // one a token, or empty (Bpe needs none)
+  std::vector<double> exact_scores;  // Unigram: the same in full, where paths are to be compared in double precision; or empty
   std::vector<TokenType> types;  // one a token, or empty: all Normal
   std::vector<Merge> merges;     // Bpe, best first
 
@@ -43,6 +48,15 @@ struct TokenizerSpec {
   bool byte_level = true;      // tokens are written in GPT-2's byte alphabet
   bool ignore_merges = false;  // a word that is a token is that token, whatever the merges say
   bool newline_runs = false;   // a run of newlines that is a token is that token (Gemma 4)
+
+  // Bpe without byte_level: characters that are no token.
+  bool byte_fallback = true;  // become <0xXX>, where the vocabulary has all of these
+  bool fuse_unk = false;      // a run of unknown ones is one unk
+  std::string subword_prefix, word_suffix;  // Bpe without byte_level, WordPiece: what symbols inside and at the end of a word carry
+  int max_word = 0;                         // WordPiece: longer words (characters) are unknown
+
+  // All of normalisation, cutting and added tokens, stage by stage; where set, it takes the place of rules and of the flags below.
+  std::shared_ptr<const Pipeline> pipeline;
 
   // Normalisation, in this order.
   Normalization normalization = Normalization::None;

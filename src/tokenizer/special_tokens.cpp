@@ -55,7 +55,8 @@ const Texts kVisible = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|
 std::vector<int32_t> resolve_special_tokens(TokenizerSpec& spec, const TextTable& table) {
   const auto type = [&](int32_t id) -> TokenType& { return spec.types[static_cast<size_t>(id)]; };
   const auto make_control = [&](int32_t id) {
-    if (type(id) != TokenType::Unknown) type(id) = TokenType::Control;
+    // A pipeline says itself which of its tokens are special.
+    if (type(id) != TokenType::Unknown && !spec.pipeline) type(id) = TokenType::Control;
   };
   const auto fill = [&](int32_t& id, const Texts& texts) {
     for (const std::string_view text : texts) {
@@ -85,7 +86,7 @@ std::vector<int32_t> resolve_special_tokens(TokenizerSpec& spec, const TextTable
   }
   if (const int32_t id = table.find(kCloseSequence); id >= 0 && type(id) == TokenType::Control) eog.push_back(id);
   for (const std::string_view text : kVisible) {
-    if (const int32_t id = table.find(text); id >= 0) type(id) = TokenType::UserDefined;
+    if (const int32_t id = table.find(text); id >= 0 && !spec.pipeline) type(id) = TokenType::UserDefined;
   }
   // In Harmony and its relatives <|end|> ends a message, not the turn.
   const auto has = [&](std::string_view text) { return table.find(text) >= 0; };
@@ -93,7 +94,7 @@ std::vector<int32_t> resolve_special_tokens(TokenizerSpec& spec, const TextTable
   const bool harmony = has("<|return|>") && has("<|call|>"), solar = (has("<|call|>") || has("<|calls|>")) && has("<|flush|>");
   if (end >= 0 && (harmony || solar)) {
     std::erase(eog, end);
-    type(end) = TokenType::UserDefined;
+    if (!spec.pipeline) type(end) = TokenType::UserDefined;
   }
   std::sort(eog.begin(), eog.end());
   eog.erase(std::unique(eog.begin(), eog.end()), eog.end());

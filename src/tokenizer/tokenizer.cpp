@@ -5,15 +5,18 @@
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <unordered_map>
 
 #include "tokenizer/bpe.h"
 #include "tokenizer/normalizer.h"
+#include "tokenizer/pipeline.h"
 #include "tokenizer/pretokenizer.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special_matcher.h"
 #include "tokenizer/special_tokens.h"
 #include "tokenizer/text_table.h"
 #include "tokenizer/unicode.h"
+#include "tokenizer/wordpiece.h"
 
 namespace lumen {
 
@@ -48,15 +51,26 @@ struct Tokenizer::Impl {
   tok::BpeModel bpe;
   tok::PieceVocabulary vocabulary;
   tok::UnigramModel unigram;
+  tok::TextPipeline pipeline;                  // where the spec has one
+  tok::SpecialMatcher normalized_matcher;      // of tokens looked for in normalised text
+  std::vector<std::string> normalized_texts;   // what those are called there
+  std::unordered_map<int32_t, AddedToken> added;
 
   Status check();
   Status build();
   std::array<int32_t, 256> find_byte_ids();
+  void encode_pieces(const std::vector<std::string_view>& words, std::vector<int32_t>& out) const;
   void build_pieces();
   void build_matcher();
   void append_piece(size_t id);
   void encode_text(std::string_view raw, std::vector<int32_t>& out) const;
   void encode_words(std::string_view text, std::vector<int32_t>& out) const;
+  Status build_pipeline();
+  // Calls text(begin, end) and token(id) for what an added-token matcher makes of `all`, in order.
+  template <class Text, class Token>
+  void each_part(const tok::SpecialMatcher& matcher, std::string_view all, bool parse_special, Text text, Token token) const;
+  void encode_pipeline(std::string_view text, bool parse_special, std::vector<int32_t>& out) const;
+  void encode_piece(std::string_view piece, std::vector<int32_t>& out) const;
   TokenType type(int32_t id) const { return spec.types[static_cast<size_t>(id)]; }
 };
 
@@ -69,7 +83,7 @@ Status Tokenizer::Impl::check() {
   if (n > 1u << 28) return Error{"tokenizer: " + std::to_string(n) + " tokens; at most 2^28 are possible"};
   if (!spec.scores.empty() && spec.scores.size() != n) return counted(spec.scores.size(), "scores");
   if (!spec.types.empty() && spec.types.size() != n) return counted(spec.types.size(), "token types");
-  if (spec.kind != TokenizerKind::Bpe && spec.scores.empty())
+  if ((spec.kind == TokenizerKind::SentencePiece || spec.kind == TokenizerKind::Unigram) && spec.scores.empty())
     return Error{"tokenizer: no scores; a SentencePiece vocabulary needs one for each token"};
   size_t bytes = 0;
   for (const std::string_view t : spec.tokens) bytes += t.size();
@@ -115,6 +129,10 @@ std::array<int32_t, 256> Tokenizer::Impl::find_byte_ids() {
   constexpr const char* kHex = "0123456789ABCDEF";
   for (size_t b = 0; b < 256; ++b) {
     const char text[] = {'<', '0', 'x', kHex[b >> 4], kHex[b & 15], '>'};
+    if (!letters && !spec.byte_fallback) {
+      ids[b] = -1;
+      continue;
+    }
     ids[b] = table.find(letters ? tok::byte_letter(static_cast<uint8_t>(b)) : std::string_view(text, sizeof text));
     if (!letters && ids[b] >= 0 && type(ids[b]) == TokenType::Normal) spec.types[static_cast<size_t>(ids[b])] = TokenType::Byte;
   }
@@ -124,6 +142,12 @@ std::array<int32_t, 256> Tokenizer::Impl::find_byte_ids() {
 void Tokenizer::Impl::append_piece(size_t id) {
   const std::string_view text = spec.tokens[id];
   const bool byte_level = spec.kind == TokenizerKind::Bpe && spec.byte_level;
+  if (spec.kind == TokenizerKind::WordPiece || spec.kind == TokenizerKind::WordLevel) {  // joined by spaces, special ones too
+    const bool inside = !spec.subword_prefix.empty() && text.starts_with(spec.subword_prefix);
+    if (!inside) piece_bytes.push_back(' ');
+    piece_bytes.append(inside ? text.substr(spec.subword_prefix.size()) : text);
+    return;
+  }
   switch (spec.types[id]) {
     case TokenType::Byte: {
       const auto hex = [](char c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; };
@@ -136,9 +160,14 @@ void Tokenizer::Impl::append_piece(size_t id) {
     case TokenType::Undefined:
     case TokenType::Unused:
       break;
-    default:
-      piece_bytes.append(text);
+    default:  // a pipeline's decoder works on added tokens, too
+      if (spec.pipeline && spec.escape_spaces) piece_bytes.append(tok::unescape_spaces(text));
+      else piece_bytes.append(text);
       return;
+  }
+  if (!spec.word_suffix.empty() && text.ends_with(spec.word_suffix)) {
+    piece_bytes.append(text.substr(0, text.size() - spec.word_suffix.size())).push_back(' ');
+    return;
   }
   if (!byte_level) {
     if (spec.escape_spaces && text.find('\xE2') != text.npos) {
@@ -180,6 +209,7 @@ void Tokenizer::Impl::build_matcher() {
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     const TokenType t = spec.types[id];
     if (t != TokenType::Control && t != TokenType::UserDefined && t != TokenType::Unknown) continue;
+    if (spec.pipeline) continue;  // it brings its own list
     matcher.add(spec.tokens[id], static_cast<int32_t>(id), t == TokenType::UserDefined);
   }
   strip_left = spec.strip_left;
@@ -196,6 +226,7 @@ Status Tokenizer::Impl::build() {
   eog = tok::resolve_special_tokens(spec, table);
   build_pieces();
   build_matcher();
+  if (spec.pipeline) LUMEN_CHECK(build_pipeline());
   LUMEN_TRY(made_normalizer, tok::Normalizer::create(spec));
   normalizer = std::move(made_normalizer);
   if (spec.kind == TokenizerKind::Bpe) {
@@ -205,7 +236,7 @@ Status Tokenizer::Impl::build() {
     spec.merges = {};
     return ok_status();
   }
-  vocabulary = {spec.tokens, spec.types, spec.scores, &table, byte_ids, spec.unk};
+  vocabulary = {spec.tokens, spec.types, spec.scores, spec.exact_scores, &table, byte_ids, spec.unk};
   if (spec.kind == TokenizerKind::Unigram) unigram.build(vocabulary);
   return ok_status();
 }
@@ -213,11 +244,15 @@ Status Tokenizer::Impl::build() {
 void Tokenizer::Impl::encode_words(std::string_view text, std::vector<int32_t>& out) const {
   thread_local std::vector<std::string_view> words;
   pretokenizer.split(text, words);
+  encode_pieces(words, out);
+}
+
+void Tokenizer::Impl::encode_pieces(const std::vector<std::string_view>& words, std::vector<int32_t>& out) const {
   if (words.size() < 64) {
-    for (const std::string_view word : words) bpe.encode_word(word, out);
+    for (const std::string_view word : words) encode_piece(word, out);
     return;
   }
-  WordCache cache(text.size());
+  WordCache cache(words.size() * 5);
   for (const std::string_view word : words) {
     WordCache::Slot& slot = cache.slot(word);
     if (slot.word == word) {
@@ -226,7 +261,7 @@ void Tokenizer::Impl::encode_words(std::string_view text, std::vector<int32_t>& 
       continue;
     }
     slot = {word, out.size(), 0};
-    bpe.encode_word(word, out);
+    encode_piece(word, out);
     slot.count = out.size() - slot.begin;
   }
 }
@@ -242,7 +277,87 @@ void Tokenizer::Impl::encode_text(std::string_view raw, std::vector<int32_t>& ou
       return tok::encode_by_score(vocabulary, text, out);
     case TokenizerKind::Unigram:
       return unigram.encode(text, out);
+    case TokenizerKind::WordPiece:
+      return tok::encode_wordpiece(spec, table, text, out);
+    case TokenizerKind::WordLevel:
+      return tok::encode_wordlevel(spec, table, text, out);
   }
+}
+
+Status Tokenizer::Impl::build_pipeline() {
+  LUMEN_TRY(made, tok::TextPipeline::create(*spec.pipeline));
+  pipeline = std::move(made);
+  normalized_texts.reserve(spec.pipeline->added.size());
+  for (const AddedToken& t : spec.pipeline->added) {
+    added[t.id] = t;
+    const bool always = type(t.id) == TokenType::UserDefined;
+    const std::string_view text = spec.tokens[static_cast<size_t>(t.id)];
+    if (!t.normalized) {
+      if (!text.empty()) matcher.add(text, t.id, always);
+      continue;
+    }
+    std::string buffer;
+    normalized_texts.emplace_back(pipeline.normalize(tok::is_valid_utf8(text) ? text : std::string_view(), buffer));
+    if (!normalized_texts.back().empty()) normalized_matcher.add(normalized_texts.back(), t.id, always);
+  }
+  return ok_status();
+}
+
+template <class Text, class Token>
+void Tokenizer::Impl::each_part(const tok::SpecialMatcher& from, std::string_view all, bool parse_special, Text text, Token token) const {
+  size_t done = 0, look = 0;
+  tok::SpecialMatcher::Match m;
+  while (from.find(all, look, parse_special, m)) {
+    look = m.end;
+    const AddedToken& t = added.at(m.id);
+    if (t.single_word && (tok::ends_in_word(all.substr(0, m.begin)) || tok::begins_with_word(all.substr(m.end)))) continue;
+    size_t begin = m.begin, end = m.end;
+    if (t.left_strip) begin -= std::min(tok::space_at_end(all.substr(0, begin)), begin - std::min(done, begin));
+    if (t.right_strip) end += tok::space_at_begin(all.substr(end));
+    if (begin > done) text(done, begin);
+    token(m.id);
+    done = end;
+    look = std::max(look, end);
+  }
+  if (done < all.size()) text(done, all.size());
+}
+
+// One piece, by the model.
+void Tokenizer::Impl::encode_piece(std::string_view piece, std::vector<int32_t>& out) const {
+  switch (spec.kind) {
+    case TokenizerKind::Bpe:
+      return bpe.encode_word(piece, out);
+    case TokenizerKind::Unigram:
+      return unigram.encode(piece, out);
+    case TokenizerKind::SentencePiece:
+      return tok::encode_by_score(vocabulary, piece, out);
+    case TokenizerKind::WordPiece:
+      return tok::encode_wordpiece(spec, table, piece, out);
+    case TokenizerKind::WordLevel:
+      return tok::encode_wordlevel(spec, table, piece, out);
+  }
+}
+
+void Tokenizer::Impl::encode_pipeline(std::string_view text, bool parse_special, std::vector<int32_t>& out) const {
+  std::string valid;
+  if (!tok::is_valid_utf8(text)) text = valid = tok::replace_invalid(text);
+  const auto token = [&](int32_t id) { out.push_back(id); };
+  std::vector<std::string_view> words;
+  each_part(
+      matcher, text, parse_special,
+      [&](size_t begin, size_t end) {
+        std::string buffer;
+        const std::string_view normal = pipeline.normalize(text.substr(begin, end - begin), buffer);
+        each_part(
+            normalized_matcher, normal, parse_special,
+            [&](size_t from, size_t to) {
+              std::deque<std::string> made;
+              pipeline.cut(normal.substr(from, to - from), begin == 0 && from == 0, words, made);
+              encode_pieces(words, out);
+            },
+            token);
+      },
+      token);
 }
 
 Result<Tokenizer> Tokenizer::create(TokenizerSpec spec) {
@@ -266,6 +381,13 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
   const Impl& m = *impl_;
   std::vector<int32_t> out;
   out.reserve(text.size() / 3 + 8);
+  if (m.spec.pipeline) {
+    const Pipeline& p = *m.spec.pipeline;
+    if (options.add_special) out.insert(out.end(), p.before.begin(), p.before.end());
+    m.encode_pipeline(text, options.parse_special, out);
+    if (options.add_special) out.insert(out.end(), p.after.begin(), p.after.end());
+    return out;
+  }
   if (options.add_special && m.spec.add_bos) out.push_back(m.spec.bos);
   const auto white = [](char c) { return std::isspace(static_cast<uint8_t>(c)) != 0; };
   size_t pos = 0;
@@ -299,6 +421,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     }
     out.append(bytes);
   }
+  if (!impl_->spec.word_suffix.empty() && out.ends_with(' ')) out.pop_back();  // the last word's own
   return out;
 }
 

@@ -5,6 +5,7 @@
 
 #include "command.h"
 #include "common.h"
+#include "engine/checkpoint_source.h"
 #include "json_writer.h"
 
 namespace lumen::tool {
@@ -58,7 +59,7 @@ Status bench(const Arguments& a, const Options& given) {
   measure::BenchOptions b{o.prompt, o.generate, o.repetitions, m.model->target().machine().threads, o.profile};
   LUMEN_TRY(r, measure::bench(*m.model, b));
   const Machine& machine = m.model->target().machine();
-  std::string arch(m.checkpoint->get_string("general.architecture") ? *m.checkpoint->get_string("general.architecture") : "");
+  std::string arch = engine::architecture_name(*m.checkpoint);
   if (o.json) {
     JsonWriter w;
     w.begin_object()

@@ -32,6 +32,7 @@ void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp) {
                   : "the code to make and run");
   a.integer("--ctx", c.context, 1, 1 << 24, "tokens the context holds (default: the model's own, at most 4096)");
   a.integer("-t,--threads", c.threads, 1, 1024, "threads (default: all the process may use)");
+  a.text("--quantize", c.quantize, "encode weights that are plain floats in this format while loading");
 }
 
 Result<std::shared_ptr<const sema::Library>> library_for(const Arguments& a, const std::string& model) {
@@ -86,7 +87,7 @@ Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t seq
     LUMEN_TRY(host, make_target("avx2", 1));  // holds memory, runs nothing
     int threads = c.threads > 0 ? static_cast<int>(c.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     LUMEN_TRY(interp,
-              runtime::InterpModel::load(library, out.checkpoint, host, {threads, c.exact, c.target == "interp-passes", c.context}));
+              runtime::InterpModel::load(library, out.checkpoint, host, {threads, c.exact, c.target == "interp-passes", c.context, c.quantize}));
     out.interp = std::move(interp);
     return out;
   }
@@ -94,6 +95,7 @@ Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t seq
   engine::ModelOptions o;
   o.threads = target->machine().threads;
   o.exact = c.exact;
+  o.quantize = c.quantize;
   o.context = c.context;
   o.sequences = sequences;
   o.progress = progress_bar("loading");

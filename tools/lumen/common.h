@@ -33,8 +33,9 @@ struct ModelChoice {
   std::string model = "smollm2", target = "native";
   int64_t context = 0, threads = 0;
   bool exact = false;
+  std::string quantize;
 };
-// Declares MODEL, --target, --ctx, -t. `interp`: the command can use the interpreter, too.
+// Declares MODEL, --target, --ctx, -t, --quantize. `interp`: the command can use the interpreter, too.
 void declare_model(Arguments& a, ModelChoice& c, bool required, bool interp = true);
 // The formats, kernels and models at hand, those that the file brings included where the user trusts it.
 Result<std::shared_ptr<const sema::Library>> library_for(const Arguments& a, const std::string& model);

@@ -14,8 +14,8 @@
 #include "compiler/plan/plan.h"
 #include "compiler/sema/embedded.h"
 #include "compiler/syntax/parser.h"
+#include "engine/checkpoint_source.h"
 #include "engine/instance.h"
-#include "engine/gguf_source.h"
 
 namespace lumen::tool {
 namespace {
@@ -147,8 +147,7 @@ Result<ir::Function> function_of(const Arguments& a, const sema::Library& lib, c
     if (!decl) return Error{"--from: expected a .lum file with one model, or its name in --fn", true};
     LUMEN_TRY(library, library_for(a, o.from));
     LUMEN_TRY(m, runtime::open_file(o.from, library));
-    engine::GgufSource source(lib, *m.checkpoint);
-    LUMEN_TRY(instance, sema::instantiate(lib, *decl, source));
+    LUMEN_TRY(instance, sema::instantiate(lib, *decl, engine::CheckpointSource(lib, *m.checkpoint)));
     if (o.exact) passes::widen_states(instance.forward);
     return std::move(instance.forward);
   }

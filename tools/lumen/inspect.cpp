@@ -8,7 +8,8 @@
 #include "common.h"
 #include "compiler/formats/describe.h"
 #include "compiler/formats/layout.h"
-#include "engine/gguf_source.h"
+#include "engine/checkpoint_source.h"
+#include "engine/field_tensors.h"
 #include "hub/store.h"
 #include "json_writer.h"
 
@@ -35,18 +36,12 @@ void names_in(const sema::WeightExpr& e, std::set<std::string>& out) {
 // Which of the model's weights each tensor serves; `problem` says why that is not known.
 std::map<std::string, std::string> uses_of(const sema::Library& lib, const Checkpoint& file, std::string& problem) {
   std::map<std::string, std::string> uses;
-  auto arch = file.get_string("general.architecture");
-  if (!arch) {
-    problem = arch.error().message;
-    return uses;
-  }
-  const ast::ModelDecl* decl = lib.model_for("gguf", std::string(*arch));
+  auto decl = engine::find_model(lib, file);
   if (!decl) {
-    problem = "no model declaration handles the architecture " + quoted(*arch);
+    problem = decl.error().message;
     return uses;
   }
-  engine::GgufSource source(lib, file);
-  auto instance = sema::instantiate(lib, *decl, source);
+  auto instance = sema::instantiate(lib, **decl, engine::CheckpointSource(lib, file));
   if (!instance) {
     problem = instance.error().message;
     return uses;
@@ -54,16 +49,21 @@ std::map<std::string, std::string> uses_of(const sema::Library& lib, const Check
   for (const sema::Weight& w : instance->weights) {
     std::set<std::string> names;
     names_in(w.from, names);
-    for (const std::string& n : names) uses[n] += (uses[n].empty() ? "" : ", ") + w.param;
+    for (const std::string& n : names) {
+      uses[n] += (uses[n].empty() ? "" : ", ") + w.param;
+      if (!w.type.format) continue;
+      for (const ir::FormatField& f : w.type.format->fields)  // scales and the like in tensors of their own
+        if (!f.beside.empty()) uses[engine::tensor_beside(n, f.beside)] = f.name + " of " + w.param;
+    }
   }
   return uses;
 }
 
 TensorReport report_on(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
-  TensorReport r{&t, "type " + std::to_string(t.type_id), "", ""};
+  TensorReport r{&t, file.type_name(t.type_id), "", ""};
   auto type = engine::tensor_type(lib, file, t);
   if (!type) {
-    r.treatment = "unknown type: no format at hand declares `gguf " + std::to_string(t.type_id) + "` (--lum DIR adds some)";
+    r.treatment = "unknown type: " + type.error().message;
     return r;
   }
   r.format = type->format ? type->format->name : std::string(name(type->scalar));

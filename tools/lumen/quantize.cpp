@@ -7,7 +7,7 @@
 #include "checkpoint/gguf_reader.h"
 #include "command.h"
 #include "common.h"
-#include "engine/gguf_source.h"
+#include "engine/checkpoint_source.h"
 #include "hub/store.h"
 
 namespace lumen::tool {
@@ -23,7 +23,7 @@ Status quantize(const Arguments& a, const Options& o) {
   if (o.format.empty()) return Error{"expected --format NAME", true};
   LUMEN_TRY(library, library_for(a, o.in));
   LUMEN_TRY(path, hub::resolve_model(o.in));
-  LUMEN_TRY(in, engine::open_checkpoint(path, *library));
+  LUMEN_TRY(in, runtime::open_as_gguf(path, *library));
   convert::QuantizeOptions q;
   q.format = o.format;
   q.keep_embeddings = o.keep_embeddings;

@@ -18,13 +18,16 @@ struct Options {
   bool raw = false;
 };
 
-engine::SamplerOptions sampling_of(const Options& o) {
-  engine::SamplerOptions s;
-  s.temperature = static_cast<float>(o.temp);
-  s.top_k = static_cast<int>(o.top_k);
-  s.top_p = static_cast<float>(o.top_p);
-  s.min_p = static_cast<float>(o.min_p);
-  s.repeat_penalty = static_cast<float>(o.repeat);
+// What was asked for; the rest as in `s`, the model's own wishes.
+engine::SamplerOptions sampling_of(const Arguments& a, const Options& o, engine::SamplerOptions s = {}) {
+  auto take = [&](const char* flag, auto& into, auto value) {
+    if (a.given(flag)) into = static_cast<std::decay_t<decltype(into)>>(value);
+  };
+  take("--temp", s.temperature, o.temp);
+  take("--top-k", s.top_k, o.top_k);
+  take("--top-p", s.top_p, o.top_p);
+  take("--min-p", s.min_p, o.min_p);
+  take("--repeat-penalty", s.repeat_penalty, o.repeat);
   s.presence_penalty = static_cast<float>(o.presence);
   s.frequency_penalty = static_cast<float>(o.frequency);
   s.seed = static_cast<uint64_t>(o.seed);
@@ -51,9 +54,9 @@ Status run(const Arguments& a, const Options& o) {
     prompt = std::move(piped);
   }
   SpeakerOptions speaking = o.speaker;
-  speaking.sampling = sampling_of(o);
-  LUMEN_CHECK(engine::validate(speaking.sampling));
+  LUMEN_CHECK(engine::validate(sampling_of(a, o)));
   LUMEN_TRY(m, open_chosen(a, o.model));
+  speaking.sampling = sampling_of(a, o, m.sampling);
   if (!m.tokenizer) return Error{m.tokenizer_problem};
   if (!o.raw && !m.chat_template)
     return Error{m.path + ": this model brings no chat template (metadata key tokenizer.chat_template); --raw continues a plain text",

@@ -17,6 +17,10 @@ struct FormatField {
   int offset = 0;  // block formats: bytes from the start of the block (fields are packed, little-endian, in order)
   int per = 0;     // row-plane formats: one entry for `per` consecutive elements of a row
   ExprPtr derive;  // row-plane formats: entry Index 0 of this field from the fields before it (e.g. a block sum), or null
+  // Block formats that a file keeps in several tensors: the last part of the name of the one that holds this field ("scales"); empty:
+  // the weight's own. `rows` rows of `elements` elements share an entry (elements 0: a block has `count` entries of its own).
+  std::string beside;
+  int rows = 1, elements = 0;
 };
 
 enum class EncodeRule : uint8_t { Search, AbsMax };  // Search: scale search by compiler/formats; AbsMax: interp.h, exact

@@ -17,9 +17,10 @@ void Instance::configure() {
 }
 
 StaticValue Instance::config_value(const ast::Binding& b) {
+  source_.next_binding(b.name);
   std::string tried;
   for (const ast::Alternative& a : b.alternatives) {
-    if (!a.source.empty() && a.source != source_.kind()) continue;
+    if (!a.source.empty() && !source_.takes(a.source)) continue;
     if (!a.source.empty()) {
       ev_.on_string = [&](const ast::Expr& key) {
         if (auto v = source_.config(key.text)) return static_val(*v);

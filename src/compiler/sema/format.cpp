@@ -106,6 +106,7 @@ class FormatMaker {
     if (type.format || type.scalar == DType::Bool || size_of(type.scalar) == 8)
       fail(d.type.span, "a field holds numbers of 8, 16 or 32 bits, found " + to_string(type));
     if (d.derive && !f_->row_planes) fail(d.span, "only planes have derived fields");
+    if (!d.beside.empty() && f_->row_planes) fail(d.span, "only a block's fields lie in other tensors");
     ir::FormatField field;
     field.name = d.name;
     field.type = type.scalar;
@@ -122,6 +123,7 @@ class FormatMaker {
     } else {
       if (d.type.dims.size() > 1) fail(d.type.span, "a field has at most one dimension");
       if (!d.type.dims.empty()) field.count = static_cast<int>(small(*d.type.dims[0], "a field's size", 1, kMaxEntries));
+      if (!d.beside.empty()) place_beside(d, field);
       field.offset = f_->block_bytes;
       f_->block_bytes += field.count * size_of(field.type);
       if (f_->block_bytes > kMaxBlockBytes) fail(d.span, "a block has at most " + std::to_string(kMaxBlockBytes) + " bytes");
@@ -133,6 +135,15 @@ class FormatMaker {
     v.field = &f_->fields.back();
     v.drops_row = f_->row_planes && decl_.value_params.size() == 2;
     scope_.names[d.name] = v;
+  }
+
+  void place_beside(const ast::FormatField& d, ir::FormatField& field) {
+    field.beside = d.beside;
+    if (d.shared.empty()) return;
+    field.rows = static_cast<int>(small(*d.shared[0], "the rows that share an entry", 1, 1 << 20));
+    field.elements = static_cast<int>(small(*d.shared[1], "the elements that share an entry", 1, 1 << 20));
+    if (field.elements % f_->block != 0) fail(d.shared[1]->span, "whole blocks share an entry: expected a multiple of " + std::to_string(f_->block));
+    if (field.count != 1) fail(d.type.span, "a field whose entries are shared has one entry in a block");
   }
 
   void row_block() {

@@ -171,6 +171,14 @@ std::vector<std::string> Library::format_names() const {
   return out;
 }
 
+std::vector<const ast::FormatDecl*> Library::formats_for(const std::string& source, const std::string& text) const {
+  std::vector<const ast::FormatDecl*> out;
+  for (const auto& [name, decl] : impl_->formats)
+    for (const ast::FormatSource& s : decl->sources)
+      if (s.kind == source && s.text == text) out.push_back(decl);
+  return out;
+}
+
 const ast::ModelDecl* Library::model_for(const std::string& source, const std::string& arch) const {
   for (auto it = impl_->models.rbegin(); it != impl_->models.rend(); ++it)
     for (const ast::Alternative& a : (*it)->arch)

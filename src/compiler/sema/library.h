@@ -17,7 +17,8 @@
 namespace lumen::sema {
 
 // What a generic or static parameter may be bound to: K=2048, W=a format, eps=1e-5.
-using StaticValue = std::variant<int64_t, double, bool, std::string, ir::FormatRef, std::vector<int64_t>, std::vector<double>>;
+using StaticValue = std::variant<int64_t, double, bool, std::string, ir::FormatRef, std::vector<int64_t>, std::vector<double>,
+                                 std::vector<std::string>>;
 
 class Library {
  public:
@@ -39,6 +40,8 @@ class Library {
   // declares it. Error: the declaration does not elaborate.
   Result<std::optional<ir::Type>> element_by_gguf_type(int type) const;
   std::vector<std::string> format_names() const;
+  // Formats that declare what a kind of file calls their data: ("hf", "F8_E4M3").
+  std::vector<const ast::FormatDecl*> formats_for(const std::string& source, const std::string& text) const;
   const ast::ModelDecl* model_for(const std::string& source, const std::string& arch) const;  // ("gguf", "llama"); null: none
   const ast::ModelDecl* model(const std::string& name) const;                                 // null: none
   std::vector<std::string> model_names() const;

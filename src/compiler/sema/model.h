@@ -15,8 +15,11 @@ class ModelSource {
  public:
   virtual ~ModelSource() = default;
   virtual std::string kind() const = 0;  // "gguf", "hf", "mlx": which alternatives of a binding apply
+  virtual bool takes(const std::string& source) const { return source == kind(); }  // alternatives for `source` apply
   virtual std::string path() const = 0;  // for error messages
-  virtual std::optional<StaticValue> config(const std::string& key) const = 0;  // numbers, bools, strings, arrays of numbers
+  // Called before a binding's alternatives are looked at, with the name of the entry of the configuration or of the weight ("wq[3]").
+  virtual void next_binding(const std::string& name) const { (void)name; }
+  virtual std::optional<StaticValue> config(const std::string& key) const = 0;  // numbers, bools, strings, arrays of numbers or strings
   struct TensorInfo {
     ir::Type type;  // dims constant, outermost first; scalar or format
   };

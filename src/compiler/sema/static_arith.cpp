@@ -111,6 +111,13 @@ StaticValue static_binary(const std::string& op, const StaticValue& a, const Sta
     if (!x || !y) fail(span, "'" + op + "' needs bools, found " + describe(a) + " and " + describe(b));
     return op == "and" ? *x && *y : *x || *y;
   }
+  if (auto *list = std::get_if<std::vector<std::string>>(&a); list && (op == "==" || op == "!=")) {
+    auto* text = std::get_if<std::string>(&b);  // each entry by itself
+    if (!text) fail(span, "a list of strings is compared with a string, found " + describe(b));
+    std::vector<int64_t> equal;
+    for (const std::string& s : *list) equal.push_back((s == *text) == (op == "=="));
+    return equal;
+  }
   if ((op == "==" || op == "!=") && a.index() == b.index() && !is_number(a)) return (a == b) == (op == "==");
   if (!is_number(a) || !is_number(b)) fail(span, "'" + op + "' needs numbers, found " + describe(a) + " and " + describe(b));
   auto *x = std::get_if<int64_t>(&a), *y = std::get_if<int64_t>(&b);

@@ -23,7 +23,8 @@ Val scalar_val(ir::ExprPtr e) {
 Val dim_val(const ir::Dim& d) { return d.is_const() ? static_val(d.value) : scalar_val(ir::make_extent(d.symbol)); }
 
 std::string describe(const StaticValue& v) {
-  constexpr const char* names[] = {"an integer", "a float", "a bool", "a string", "a format", "a list of integers", "a list of floats"};
+  constexpr const char* names[] = {"an integer", "a float", "a bool", "a string", "a format", "a list of integers", "a list of floats",
+                                   "a list of strings"};
   return names[v.index()];
 }
 
@@ -57,7 +58,7 @@ std::string describe(const Val& v) {
 
 namespace {
 
-std::string number(double d) {
+std::string float_as_text(double d) {
   char buffer[40];
   for (int digits = 6; digits <= 17; ++digits) {
     std::snprintf(buffer, sizeof buffer, "%.*g", digits, d);
@@ -78,12 +79,13 @@ std::string list(const std::vector<T>& values, F text) {
 
 std::string to_text(const StaticValue& v) {
   if (auto* i = std::get_if<int64_t>(&v)) return std::to_string(*i);
-  if (auto* d = std::get_if<double>(&v)) return number(*d);
+  if (auto* d = std::get_if<double>(&v)) return float_as_text(*d);
   if (auto* b = std::get_if<bool>(&v)) return *b ? "true" : "false";
   if (auto* s = std::get_if<std::string>(&v)) return "\"" + *s + "\"";
   if (auto* f = std::get_if<ir::FormatRef>(&v)) return *f ? (*f)->name : "f32";
   if (auto* l = std::get_if<std::vector<int64_t>>(&v)) return list(*l, [](int64_t i) { return std::to_string(i); });
-  return list(std::get<std::vector<double>>(v), number);
+  if (auto* l = std::get_if<std::vector<std::string>>(&v)) return list(*l, [](const std::string& s) { return "\"" + s + "\""; });
+  return list(std::get<std::vector<double>>(v), float_as_text);
 }
 
 }  // namespace lumen::sema

@@ -67,9 +67,10 @@ Instance::Slot* Instance::slot(WeightFamily& w, const std::vector<int64_t>& at, 
 Instance::Slot Instance::bind_weight(const ast::Binding& b, const std::string& param, Scope& s) {
   Slot slot;
   slot.span = b.span;
+  source_.next_binding(param);
   std::string tried;
   for (const ast::Alternative& a : b.alternatives) {
-    if (!a.source.empty() && a.source != source_.kind()) continue;
+    if (!a.source.empty() && !source_.takes(a.source)) continue;
     try {
       Made made = weight_expr(*a.value, s, !a.source.empty());
       check_weight(b, param, made, s);

@@ -1,0 +1,287 @@
+// The declaration is instantiated twice: by the file itself, which gives every weight, and by a source that answers to any gguf name
+// with the weight just asked for, which gives the names and what is done to their tensors.
+#include "engine/gguf_view.h"
+
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <map>
+
+#include "checkpoint/gguf_reader.h"
+#include "compiler/formats/row_decoder.h"
+#include "compiler/sema/model.h"
+#include "engine/checkpoint_source.h"
+#include "engine/gguf_source.h"
+#include "engine/field_tensors.h"
+
+namespace lumen::engine {
+namespace {
+
+using sema::StaticValue;
+using sema::WeightExpr;
+
+// Configuration keys written as they are: gguf "key", nothing around it.
+std::map<std::string, std::string> bare_keys(const ast::ModelDecl& decl) {
+  std::map<std::string, std::string> keys;
+  for (const ast::Binding& b : decl.config)
+    for (const ast::Alternative& a : b.alternatives)
+      if (a.source == "gguf" && a.value->kind == ast::ExprKind::String && !keys.count(b.name)) keys[b.name] = a.value->text;
+  return keys;
+}
+
+class Answering : public sema::ModelSource {
+ public:
+  Answering(const sema::ModelInstance& model, const ast::ModelDecl& decl, std::string path)
+      : model_(model), keys_(bare_keys(decl)), path_(std::move(path)) {
+    for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
+  }
+  std::string kind() const override { return "gguf"; }
+  std::string path() const override { return path_; }
+  void next_binding(const std::string& name) const override { now_ = name; }
+  std::optional<StaticValue> config(const std::string& key) const override {
+    auto bare = keys_.find(now_);
+    if (bare == keys_.end() || bare->second != key) return std::nullopt;  // arithmetic around a key is not inverted: its default holds
+    auto v = model_.config.find(now_);
+    return v == model_.config.end() ? std::nullopt : std::optional<StaticValue>(v->second);
+  }
+  Result<std::optional<TensorInfo>> tensor(const std::string& name) const override {
+    (void)name;
+    if (auto v = model_.config.find(now_); v != model_.config.end()) {  // rows_of
+      auto* n = std::get_if<int64_t>(&v->second);
+      return std::optional<TensorInfo>(TensorInfo{{DType::F32, nullptr, {ir::Dim(n ? *n : 1), ir::Dim(1)}}});
+    }
+    auto w = weights_.find(now_);
+    if (w == weights_.end()) return std::optional<TensorInfo>();
+    return std::optional<TensorInfo>(TensorInfo{w->second->type});
+  }
+  const std::map<std::string, std::string>& keys() const { return keys_; }
+
+ private:
+  const sema::ModelInstance& model_;
+  std::map<std::string, std::string> keys_;
+  std::map<std::string, const sema::Weight*> weights_;
+  std::string path_;
+  mutable std::string now_;
+};
+
+template <class T>
+std::string packed(T v) {
+  return {reinterpret_cast<const char*>(&v), sizeof v};
+}
+
+// Rows of a weight in the storage of its type; `owned` holds what was computed rather than mapped.
+struct Rows {
+  ir::Type type;
+  std::vector<const uint8_t*> row;
+  std::vector<std::shared_ptr<Buffer>> owned;
+  int64_t length() const { return type.dims.back().value; }
+  int64_t bytes() const { return type.format ? ir::row_bytes(*type.format, length()) : length() * size_of(type.scalar); }
+};
+
+struct ViewParts {
+  std::shared_ptr<const Checkpoint> file;
+  std::deque<std::string> strings;
+  std::vector<std::shared_ptr<Buffer>> buffers;
+};
+
+class View {
+ public:
+  View(const sema::Library& lib, std::shared_ptr<const Checkpoint> file) : lib_(lib), file_(*file), team_(1) { kept_->file = std::move(file); }
+
+  Result<Checkpoint> make(const std::vector<GgufKey>& more) {
+    LUMEN_TRY(decl, find_model(lib_, file_));
+    std::string arch;
+    for (const ast::Alternative& a : decl->arch)
+      if (a.source == "gguf" && arch.empty()) arch = a.value->text;
+    if (arch.empty()) return Error{file_.path() + ": the model '" + decl->name + "' declares no gguf architecture"};
+    LUMEN_TRY(own, sema::instantiate(lib_, *decl, CheckpointSource(lib_, file_)));
+    Answering answering(own, *decl, file_.path());
+    LUMEN_TRY(theirs, sema::instantiate(lib_, *decl, answering));
+    c_.path = file_.path();
+    c_.container = "gguf";
+    c_.version = 3;
+    c_.storage = kept_;
+    add_text("general.architecture", arch);
+    add_text("general.name", file_.path().substr(file_.path().find_last_of('/') + 1));
+    for (const auto& [name, key] : answering.keys())
+      if (auto v = own.config.find(name); v != own.config.end()) LUMEN_CHECK(add_value(key, v->second));
+    for (const GgufKey& k : more) std::visit([&](const auto& v) { add(k.key, v); }, k.value);
+    std::map<std::string, const sema::Weight*> weights;
+    for (const sema::Weight& w : own.weights) weights[w.param] = &w;
+    for (const sema::Weight& w : theirs.weights) {
+      auto from = weights.find(w.param);
+      if (from == weights.end()) return Error{file_.path() + ": the weight " + w.param + " comes from nothing"};
+      LUMEN_TRY(rows, evaluate(from->second->from));
+      const ir::Type& type = from->second->type;
+      if (!type.format && type.scalar == DType::F32) LUMEN_CHECK(decode(rows));
+      rows.type.dims = type.dims;
+      LUMEN_CHECK(add_tensor(w, std::move(rows)));
+    }
+    return Checkpoint(std::move(c_));
+  }
+
+ private:
+  // What the file's own alternatives do: a tensor, or one with a number added or multiplied.
+  Result<Rows> evaluate(const WeightExpr& e) {
+    if (e.kind == WeightExpr::Tensor) {
+      const CheckpointTensor* t = file_.find_tensor(e.name);
+      if (!t) return Error{file_.path() + ": no tensor " + e.name};
+      LUMEN_TRY(data, file_.data(*t));
+      LUMEN_TRY(type, tensor_type(lib_, file_, *t));
+      if (!type.format && !is_float(type.scalar)) return Error{file_.path() + ": tensor " + e.name + ": expected floats"};
+      Rows r{type, {}, {}};
+      const uint8_t* first = data.data;
+      if (type.format && has_field_tensors(*type.format)) {
+        LUMEN_TRY(blocks, assemble_blocks(*type.format, file_, *t, team_));
+        first = blocks->data();
+        r.owned.push_back(std::move(blocks));
+      }
+      int64_t n = 1;
+      for (int i = 0; i + 1 < type.rank(); ++i) n *= type.dims[static_cast<size_t>(i)].value;
+      for (int64_t i = 0; i < n; ++i) r.row.push_back(first + i * r.bytes());
+      return r;
+    }
+    bool add = e.kind == WeightExpr::AddConst;
+    if (!add && e.kind != WeightExpr::MulConst) return Error{file_.path() + ": what the declaration does to its tensors is not written as GGUF here"};
+    LUMEN_TRY(r, evaluate(e.args[0]));
+    LUMEN_CHECK(decode(r));
+    float c = static_cast<float>(e.value);
+    for (float& x : r.owned.back()->as<float>()) x = add ? x + c : x * c;
+    return r;
+  }
+
+  // To f32, in memory of its own.
+  static Status decode(Rows& r) {
+    int64_t k = r.length(), n = static_cast<int64_t>(r.row.size());
+    LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(n * k * 4)));
+    auto own = std::make_shared<Buffer>(std::move(buffer));
+    formats::RowDecoder decoder(r.type);
+    for (int64_t i = 0; i < n; ++i) {
+      float* to = own->as<float>().data() + i * k;
+      decoder.decode(r.row[static_cast<size_t>(i)], k, to);
+      r.row[static_cast<size_t>(i)] = reinterpret_cast<const uint8_t*>(to);
+    }
+    r.type.format = nullptr;
+    r.type.scalar = DType::F32;
+    r.owned.push_back(std::move(own));
+    return ok_status();
+  }
+
+  MetaValue& entry(const std::string& key, std::string bytes) {
+    kept_->strings.push_back(key);
+    std::string_view name = kept_->strings.back();
+    kept_->strings.push_back(std::move(bytes));
+    c_.metadata.push_back({name, {}});
+    MetaValue& v = c_.metadata.back().value;
+    v.data = reinterpret_cast<const uint8_t*>(kept_->strings.back().data());
+    v.size = kept_->strings.back().size();
+    v.count = 1;
+    return v;
+  }
+  void add(const std::string& key, const std::string& text) { add_text(key, text); }
+  void add(const std::string& key, uint32_t v) { entry(key, packed(v)).type = MetaType::U32; }
+  void add(const std::string& key, bool v) { entry(key, packed(static_cast<uint8_t>(v))).type = MetaType::Bool; }
+  template <class T>
+  void add(const std::string& key, const std::vector<T>& list) {
+    std::string bytes;
+    for (const T& v : list) {
+      if constexpr (std::is_same_v<T, std::string_view> || std::is_same_v<T, std::string>) bytes += packed(static_cast<uint64_t>(v.size())) + std::string(v);
+      else bytes += packed(v);
+    }
+    MetaValue& v = entry(key, std::move(bytes));
+    v.type = MetaType::Array;
+    v.element = std::is_same_v<T, float> ? MetaType::F32 : std::is_same_v<T, int32_t> ? MetaType::I32 : MetaType::String;
+    v.count = list.size();
+  }
+  void add_text(const std::string& key, const std::string& text) {
+    MetaValue& v = entry(key, text);
+    v.type = MetaType::String;
+    v.count = text.size();
+  }
+  // As converters write them: u32, f32.
+  Status add_value(const std::string& key, const StaticValue& value) {
+    for (const MetaEntry& e : c_.metadata)
+      if (e.key == key) return ok_status();
+    if (auto* i = std::get_if<int64_t>(&value)) {
+      if (*i < 0 || *i > UINT32_MAX) return Error{file_.path() + ": " + key + " is " + std::to_string(*i) + ": expected a number of 32 bits"};
+      entry(key, packed(static_cast<uint32_t>(*i))).type = MetaType::U32;
+    } else if (auto* d = std::get_if<double>(&value)) {
+      entry(key, packed(static_cast<float>(*d))).type = MetaType::F32;
+    } else if (auto* b = std::get_if<bool>(&value)) {
+      entry(key, packed(static_cast<uint8_t>(*b))).type = MetaType::Bool;
+    } else if (auto* s = std::get_if<std::string>(&value)) {
+      add_text(key, *s);
+    }
+    return ok_status();
+  }
+
+  Result<uint32_t> type_id(const ir::Type& t) {
+    std::string name = t.format ? t.format->name : std::string(lumen::name(t.scalar));
+    const ast::FormatDecl* decl = lib_.format_decl(name);
+    if (decl && decl->gguf && decl->gguf->kind == ast::ExprKind::Int) return static_cast<uint32_t>(decl->gguf->ival);
+    if (!t.format) return Error{file_.path() + ": no .lum file declares the GGUF type of " + name};
+    auto [it, fresh] = private_.emplace(name, kFirstPrivateType + static_cast<uint32_t>(private_.size()));
+    if (fresh) {
+      add_text(private_name_key(it->second), name);
+      add_text(private_source_key(it->second), t.format->source);
+    }
+    return it->second;
+  }
+
+  // Undoes what the declaration does to the tensor, outermost first.
+  Status add_tensor(const sema::Weight& w, Rows rows) {
+    const WeightExpr* e = &w.from;
+    for (; e->kind != WeightExpr::Tensor; e = &e->args[0]) {
+      if (e->kind == WeightExpr::RopeRows) {
+        std::vector<const uint8_t*> back = rows.row;
+        if (w.type.rank() < 2) return Error{file_.path() + ": weight " + w.param + ": rope_rows of a list is not undone"};
+        int64_t per = static_cast<int64_t>(back.size()) / e->heads, half = e->rotated / 2;
+        for (int64_t h = 0; h < e->heads; ++h)
+          for (int64_t i = 0; i < half; ++i) {
+            back[static_cast<size_t>(h * per + 2 * i)] = rows.row[static_cast<size_t>(h * per + i)];
+            back[static_cast<size_t>(h * per + 2 * i + 1)] = rows.row[static_cast<size_t>(h * per + i + half)];
+          }
+        rows.row = std::move(back);
+      } else if (e->kind != WeightExpr::Reshape) {
+        return Error{file_.path() + ": weight " + w.param + ": what the declaration does to the gguf tensor is not undone here"};
+      }
+    }
+    CheckpointTensor t;
+    kept_->strings.push_back(e->name);
+    t.name = kept_->strings.back();
+    for (const ir::Dim& d : rows.type.dims) t.dims.push_back(d.value);
+    LUMEN_TRY(id, type_id(rows.type));
+    t.type_id = id;
+    int64_t bytes = rows.bytes(), n = static_cast<int64_t>(rows.row.size());
+    bool together = true;
+    for (int64_t i = 1; i < n && together; ++i) together = rows.row[static_cast<size_t>(i)] == rows.row[0] + i * bytes;
+    t.bytes = t.room = static_cast<uint64_t>(n * bytes);
+    if (together) {
+      t.data = rows.row[0];
+      kept_->buffers.insert(kept_->buffers.end(), rows.owned.begin(), rows.owned.end());
+    } else {
+      LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(n * bytes)));
+      auto own = std::make_shared<Buffer>(std::move(buffer));
+      for (int64_t i = 0; i < n; ++i) std::memcpy(own->data() + i * bytes, rows.row[static_cast<size_t>(i)], static_cast<size_t>(bytes));
+      t.data = own->data();
+      kept_->buffers.push_back(std::move(own));
+    }
+    c_.tensors.push_back(std::move(t));
+    return ok_status();
+  }
+
+  const sema::Library& lib_;
+  const Checkpoint& file_;
+  ThreadTeam team_;
+  std::shared_ptr<ViewParts> kept_ = std::make_shared<ViewParts>();
+  std::map<std::string, uint32_t> private_;
+  Checkpoint::Contents c_;
+};
+
+}  // namespace
+
+Result<Checkpoint> gguf_view(const sema::Library& lib, std::shared_ptr<const Checkpoint> file, const std::vector<GgufKey>& more) {
+  return View(lib, std::move(file)).make(more);
+}
+
+}  // namespace lumen::engine

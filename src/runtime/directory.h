@@ -1,0 +1,13 @@
+// The small files of a Hugging Face directory: tokenizer, chat template, what its makers suggest.
+#pragma once
+#include "runtime/open_model.h"
+#include "tokenizer/spec.h"
+
+namespace lumen::runtime {
+
+// Fills in tokenizer (or why there is none), chat template and sampling of a model whose path is a directory.
+Status read_directory_texts(OpenModel& m);
+// Sets the tokenizer, or the reason that there is none.
+void take_tokenizer(OpenModel& m, Result<TokenizerSpec> spec);
+
+}  // namespace lumen::runtime
