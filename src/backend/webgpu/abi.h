@@ -160,6 +160,7 @@ using ScopeFn = void (*)(Enum status, Enum type, StringView, void*, void*);
   X(InstanceProcessEvents, void, (Instance))                                                                \
   X(AdapterGetLimits, Enum, (Adapter, Limits*))                                                             \
   X(AdapterGetInfo, Enum, (Adapter, AdapterInfo*))                                                          \
+  X(AdapterInfoFreeMembers, void, (AdapterInfo))                                                            \
   X(AdapterRequestDevice, Future, (Adapter, const DeviceDescriptor*, CallbackInfo<DeviceFn>))               \
   X(DeviceGetQueue, Queue, (Device))                                                                        \
   X(DeviceCreateBuffer, Buffer, (Device, const BufferDescriptor*))                                          \

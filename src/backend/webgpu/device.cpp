@@ -109,6 +109,7 @@ Status Device::request() {
   abi::AdapterInfo info{};
   fn.AdapterGetInfo(adapter_, &info);
   name = text(info.device);
+  fn.AdapterInfoFreeMembers(info);
   fn.AdapterGetLimits(adapter_, &limits);
   limits.next = nullptr;
   abi::DeviceDescriptor d{};
