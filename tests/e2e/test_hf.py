@@ -220,7 +220,7 @@ class Plain(Directory):
         w = tiny(self.rng)
         self.write(self.plain(w, "BF16"), config())
         want = reference(w)
-        for name, tolerance in [("q8_0", 0.05), ("q4_0", 1.0), ("mlx_affine<8, 64, f16>", 0.05)]:
+        for name, tolerance in [("q8_0", 0.15), ("q4_0", 1.5), ("mlx_affine<8, 64, f16>", 0.15)]:
             for target in ("native", "interp"):
                 with self.subTest((name, target)):
                     error = np.abs(self.logits("--quantize", name, "--exact", "--target", target) - want).max()
