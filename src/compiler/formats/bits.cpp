@@ -229,7 +229,8 @@ NodeBits BitAnalysis::spread(const ir::Expr& e) {
   // A constant that the makers do not fold, such as a number rounded to f16.
   BlockProgram p(f_, {std::make_shared<ir::Expr>(e)});
   if (!p.error().empty()) return n;
-  p.run(nullptr);
+  std::vector<uint8_t> any(static_cast<size_t>(f_.block_bytes));  // it may read fields whose bits it then masks away
+  p.run(any.data());
   n.ones = is_float(e.type) ? ir::float_bits(p.real(0), e.type) : static_cast<uint64_t>(p.integer(0));
   return n;
 }
