@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <unordered_set>
 
 #include "compiler/formats/listing.h"
 #include "compiler/formats/parts.h"
+#include "compiler/formats/shape_key.h"
 
 namespace lumen::formats {
 namespace {
@@ -144,12 +146,19 @@ bool make_codebook(const std::vector<CodeValues>& all, const std::vector<double>
 
 // Values of all codes, and of all of them together: ascending, each once.
 std::string list_codes(Subject& s, const std::vector<ExprPtr>& codes, std::vector<CodeValues>& all, std::vector<double>& seen) {
+  std::map<std::vector<uint64_t>, size_t> listed;  // kinds that differ in their levels only have the same codes
   for (size_t i = 0; i < codes.size(); ++i) {
     int k = s.map.kinds[i].k;
     CodeValues c{codes[i], {}, {}};
     const BitList support = s.bits.support(c.code);
     std::unordered_set<const ir::Expr*> visited;
     collect(c.code, s.bits, support, visited, c.nodes);
+    auto [same, fresh] = listed.try_emplace(ShapeKey(c.code).key, i);
+    if (!fresh) {
+      c.v = all[same->second].v;
+      all.push_back(std::move(c));
+      continue;
+    }
     std::vector<ExprPtr> outputs = {c.code};
     outputs.insert(outputs.end(), c.nodes.begin(), c.nodes.end());
     std::string why;

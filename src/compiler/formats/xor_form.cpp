@@ -7,40 +7,12 @@
 #include <map>
 #include <numeric>
 
+#include "compiler/formats/shape_key.h"
+
 namespace lumen::formats {
 namespace {
 
-using ir::Ek;
 using ir::ExprPtr;
-
-// The expression's structure without the indices of the field entries it reads, which go to `leaves` in the order they are met.
-class ShapeKey {
- public:
-  std::vector<uint64_t> key;
-  std::vector<Leaf> leaves;
-  explicit ShapeKey(const ExprPtr& e) { add(e); }
-
- private:
-  uint64_t add(const ExprPtr& e) {
-    auto it = number_.find(e.get());
-    if (it != number_.end()) return it->second;
-    bool leaf = e->kind == Ek::Field && e->args[0]->kind == Ek::Int;
-    std::vector<uint64_t> args;
-    for (size_t i = 0; i < e->args.size() && !leaf; ++i) args.push_back(add(e->args[i]));
-    key.insert(key.end(), {static_cast<uint64_t>(e->kind), static_cast<uint64_t>(e->type), static_cast<uint64_t>(e->op),
-                           static_cast<uint64_t>(e->ival), std::bit_cast<uint64_t>(e->fval), reinterpret_cast<uint64_t>(e->table.get())});
-    key.insert(key.end(), args.begin(), args.end());
-    if (e->kind == Ek::Field && !leaf) key.push_back(reinterpret_cast<uint64_t>(e.get()));  // any entry, by the data: like no other
-    if (leaf) {
-      Leaf l{static_cast<int>(e->ival), e->args[0]->ival};
-      size_t at = static_cast<size_t>(std::find(leaves.begin(), leaves.end(), l) - leaves.begin());
-      if (at == leaves.size()) leaves.push_back(l);
-      key.push_back(at);
-    }
-    return number_[e.get()] = number_.size();
-  }
-  std::unordered_map<const ir::Expr*, uint64_t> number_;
-};
 
 // Appends the parts of g, a function of `bits` with g[0] = 0.
 void split(const BitList& bits, const std::vector<uint8_t>& g, XorForm& form) {
