@@ -2,6 +2,8 @@
 // codes are each refitted with the others held.
 #include "compiler/formats/block_encoder.h"
 
+#include <map>
+
 namespace lumen::formats {
 namespace {
 
@@ -19,7 +21,7 @@ Result<std::shared_ptr<const EncodePlan>> EncodePlan::make(const ir::FormatType&
   if (why.empty()) why = p->plan_product(1, form.offset, static_cast<int>(form.scale.size()));
   if (!why.empty()) return Error{why};
   p->plan_codes();
-  if (p->raw_by_code_.size() < 2) return Error{"there are no two codes that every element may take"};
+  if (p->codes_.lo == p->codes_.hi) return Error{"there are no two codes that every element may take"};
   return std::shared_ptr<const EncodePlan>(std::move(p));
 }
 
@@ -43,19 +45,20 @@ std::string EncodePlan::plan_product(int which, const std::vector<ir::ScaleLevel
 
 void EncodePlan::plan_codes() {
   const ir::IntForm& form = *f_.form;
-  std::vector<float> values;
+  std::map<int, int> raw_by_code;  // of two entries of the book alike the first serves
   for (int raw : writer_->reachable()) {
-    float code = static_cast<float>((form.codebook.empty() ? raw : form.codebook[static_cast<size_t>(raw)]) + form.bias);
-    auto at = std::lower_bound(raw_by_code_.begin(), raw_by_code_.end(), std::pair<float, uint8_t>{code, 0});
-    if (at != raw_by_code_.end() && at->first == code) continue;  // two entries of the book alike: the first serves
-    raw_by_code_.insert(at, {code, static_cast<uint8_t>(raw)});
-    values.push_back(code);
+    int code = static_cast<int>(form.codebook.empty() ? raw : form.codebook[static_cast<size_t>(raw)]) + form.bias;
+    raw_by_code.emplace(code, raw);
   }
-  if (!values.empty()) codes_ = CodeSet::of(std::move(values));
-}
-
-uint8_t EncodePlan::raw_of(float code) const {
-  return std::lower_bound(raw_by_code_.begin(), raw_by_code_.end(), std::pair<float, uint8_t>{code, 0})->second;
+  if (raw_by_code.empty()) return;
+  int lo = raw_by_code.begin()->first;
+  std::vector<float> values;
+  raw_of_code_.assign(static_cast<size_t>(raw_by_code.rbegin()->first - lo) + 1, 0);
+  for (auto [code, raw] : raw_by_code) {
+    raw_of_code_[static_cast<size_t>(code - lo)] = static_cast<uint8_t>(raw);
+    values.push_back(static_cast<float>(code));
+  }
+  codes_ = CodeSet::of(std::move(values));
 }
 
 BlockEncoder::BlockEncoder(const EncodePlan& plan) : plan_(plan), block_(plan.format().block) {
@@ -180,13 +183,7 @@ double BlockEncoder::code_range(State& s, int from, int to) {
   for (int r = from; r < to; r += run_) {
     float scale = factor(s, 0, r), offset = factor(s, 1, r), inv = scale != 0 ? 1 / scale : 0;
     if (!std::isfinite(inv)) inv = 0;
-    float sum = 0;
-    for (int k = r; k < r + run_; ++k) {
-      float c = set.nearest((x_[k] - offset) * inv), e = x_[k] - scale * c - offset;
-      s.code[static_cast<size_t>(k)] = c;
-      sum += w_[k] * e * e;
-    }
-    error += sum;
+    error += nearest_codes(set, x_ + r, w_ + r, run_, scale, offset, inv, s.code.data() + r);
   }
   return error;
 }
@@ -213,14 +210,16 @@ void BlockEncoder::set_float(State& s, int which, size_t entry, double wanted) {
 bool BlockEncoder::refit_both(State& s, int from, int to, double& scale, double& offset) const {
   const EncodePlan::Product &p = plan_.product(0), &q = plan_.product(1);
   double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
-  for (int k = from; k < to; ++k) {
-    double a = static_cast<double>(s.ints[0][static_cast<size_t>(k / p.int_extent)]) * s.code[static_cast<size_t>(k)];
-    double b = s.ints[1][static_cast<size_t>(k / q.int_extent)], w = w_[k];
-    aa += w * a * a;
-    ab += w * a * b;
-    bb += w * b * b;
-    ax += w * a * x_[k];
-    bx += w * b * x_[k];
+  for (int r = from; r < to; r += run_) {
+    double m = s.ints[0][static_cast<size_t>(r / p.int_extent)], b = s.ints[1][static_cast<size_t>(r / q.int_extent)];
+    for (int k = r; k < r + run_; ++k) {
+      double a = m * s.code[static_cast<size_t>(k)], w = w_[k];
+      aa += w * a * a;
+      ab += w * a * b;
+      bb += w * b * b;
+      ax += w * a * x_[k];
+      bx += w * b * x_[k];
+    }
   }
   double det = aa * bb - ab * ab;
   if (!(det > 1e-9 * aa * bb)) return false;
@@ -234,12 +233,17 @@ bool BlockEncoder::refit_both(State& s, int from, int to, double& scale, double&
 double BlockEncoder::refit_one(const State& s, int which, int from, int to, bool over_ints) const {
   const EncodePlan::Product& p = plan_.product(which);
   double num = 0, den = 0;
-  for (int k = from; k < to; ++k) {
-    double other = which == 0 ? factor(s, 1, k) : static_cast<double>(factor(s, 0, k)) * s.code[static_cast<size_t>(k)];
-    double a = which == 0 ? s.code[static_cast<size_t>(k)] : 1.0;
-    if (over_ints) a *= s.ints[which][static_cast<size_t>(k / p.int_extent)];
-    num += w_[k] * a * (x_[k] - other);
-    den += w_[k] * a * a;
+  for (int r = from; r < to; r += run_) {
+    double m = over_ints ? s.ints[which][static_cast<size_t>(r / p.int_extent)] : 1.0, scale = factor(s, 0, r), offset = factor(s, 1, r);
+    double sum = 0, squares = 0;
+    for (int k = r; k < r + run_; ++k) {
+      double c = s.code[static_cast<size_t>(k)], w = w_[k];
+      double a = which == 0 ? c : 1.0, rest = x_[k] - (which == 0 ? offset : scale * c);
+      sum += w * a * rest;
+      squares += w * a * a;
+    }
+    num += m * sum;
+    den += m * m * squares;
   }
   return den > 0 ? num / den : NAN;
 }
@@ -313,7 +317,10 @@ void BlockEncoder::start_with_offset(State& s, float share, bool highest, bool q
     weights_[1][r] = 1;
   }
   set_levels(s, 1);
-  for (int k = 0; k < block_; ++k) rest_[static_cast<size_t>(k)] = x_[k] - factor(s, 1, k);
+  for (int r = 0; r < block_; r += run_) {
+    float offset = factor(s, 1, r);
+    for (int k = r; k < r + run_; ++k) rest_[static_cast<size_t>(k)] = x_[k] - offset;
+  }
   FitOptions options = fit_options(quick);
   if (plan_.codes().lo >= 0) {  // what is left lies on one side
     options.positive = !highest;

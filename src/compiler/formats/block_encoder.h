@@ -24,7 +24,7 @@ class EncodePlan {
   const BlockWriter& writer() const { return *writer_; }
   const Product& product(int which) const { return products_[which]; }  // 0: scale, 1: offset
   const CodeSet& codes() const { return codes_; }
-  uint8_t raw_of(float code) const;
+  uint8_t raw_of(float code) const { return raw_of_code_[static_cast<size_t>(code - codes_.lo)]; }
   const LevelEntry& level(int number, size_t entry) const { return writer_->levels()[static_cast<size_t>(number)][entry]; }
 
  private:
@@ -35,7 +35,7 @@ class EncodePlan {
   std::unique_ptr<BlockWriter> writer_;
   std::array<Product, 2> products_;
   CodeSet codes_;
-  std::vector<std::pair<float, uint8_t>> raw_by_code_;  // ascending by code
+  std::vector<uint8_t> raw_of_code_;  // by code less the lowest one: codes are whole numbers
 };
 
 class BlockEncoder {

@@ -22,6 +22,10 @@ class BlockProgram {
   int64_t integer(size_t output) const { return slots_[outputs_[output]].i; }
   float real(size_t output) const { return slots_[outputs_[output]].f; }
   double number(size_t output) const { return float_[output] ? real(output) : static_cast<double>(integer(output)); }
+  // The float outputs of `count` blocks, at most kBatch, that stand one after the other: block b's output i in out[b * outputs + i].
+  // One instruction works on all blocks before the next: several times as fast as run, and equal to it.
+  static constexpr int kBatch = 16;
+  void run_batch(const uint8_t* blocks, int count, float* out);
   // False when the last run looked past a field or a table, or divided by zero; such a read gives 0.
   bool in_range() const { return in_range_; }
 
@@ -38,12 +42,13 @@ class BlockProgram {
   };
   int add(const ir::ExprPtr& e);
   void step(const Instr& n, const uint8_t* block);
+  void step_batch(const Instr& n, const uint8_t* blocks, int count);
 
   const ir::FormatType& f_;
   std::vector<ir::ExprPtr> roots_;
   std::unordered_map<const ir::Expr*, int> slot_of_;
   std::vector<Instr> code_;
-  std::vector<Slot> slots_;
+  std::vector<Slot> slots_, lanes_;  // lanes_: kBatch for each slot, made when first needed
   std::vector<int> outputs_;
   std::vector<bool> float_;
   int index_slot_ = -1;

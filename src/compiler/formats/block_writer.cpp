@@ -2,6 +2,7 @@
 #include "compiler/formats/block_writer.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <numeric>
 
@@ -10,10 +11,28 @@
 namespace lumen::formats {
 namespace {
 
-void set_bits(const BitList& bits, uint32_t setting, uint8_t* block) {
-  for (size_t i = 0; i < bits.size(); ++i)
-    if (setting >> i & 1) block[bits[i] / 8] = static_cast<uint8_t>(block[bits[i] / 8] | 1u << bits[i] % 8);
+std::vector<BitRun> runs_of(const BitList& bits) {
+  std::vector<BitRun> runs;
+  for (size_t i = 0; i < bits.size(); ++i) {
+    if (i > 0 && bits[i] == bits[i - 1] + 1 && bits[i] % 8 != 0)
+      runs.back().mask = runs.back().mask << 1 | 1;
+    else
+      runs.push_back({static_cast<uint32_t>(i), 1, bits[i] / 8, bits[i] % 8});
+  }
+  return runs;
 }
+
+void set_bits(const std::vector<BitRun>& runs, uint32_t setting, uint8_t* block) {
+  for (const BitRun& r : runs) block[r.byte] = static_cast<uint8_t>(block[r.byte] | (setting >> r.shift & r.mask) << r.to);
+}
+
+// The upper 16 bits of v as f32, turned so that larger numbers have larger ones.
+uint32_t order_of(double v) {
+  uint32_t u = std::bit_cast<uint32_t>(static_cast<float>(v + 0.0));  // no negative zero
+  return (u >> 31 ? ~u : u | 0x80000000u) >> 16;
+}
+
+constexpr size_t kLongTable = 64;
 
 std::shared_ptr<const LevelTable> make_table(const std::vector<double>& by_setting) {
   std::vector<uint32_t> order(by_setting.size());
@@ -26,13 +45,24 @@ std::shared_ptr<const LevelTable> make_table(const std::vector<double>& by_setti
     t->values.push_back(by_setting[s]);
     t->settings.push_back(s);
   }
+  if (t->values.size() < kLongTable) return t;
+  for (uint32_t i = 0; i < t->values.size(); ++i)
+    while (t->starts.size() <= order_of(t->values[i])) t->starts.push_back(i);
+  t->starts.resize((1u << 16) + 1, static_cast<uint32_t>(t->values.size()));
   return t;
 }
 
 }  // namespace
 
 size_t LevelTable::below(double v) const {
-  auto it = std::upper_bound(values.begin(), values.end(), v);
+  // A table's values are f32, so that rounding v to f32 takes it past none of them.
+  auto from = values.begin(), to = values.end();
+  if (!starts.empty()) {
+    uint32_t o = order_of(v);
+    to = from + starts[o + 1];
+    from += starts[o];
+  }
+  auto it = std::upper_bound(from, to, v);
   return it == values.begin() ? 0 : static_cast<size_t>(it - values.begin()) - 1;
 }
 
@@ -78,7 +108,7 @@ std::string BlockWriter::plan_codes(std::vector<int>& owner) {
   const ir::IntForm& form = *f_.form;
   BitAnalysis analysis(f_);
   for (int k = 0; k < form.block; ++k) {
-    Component c{{k}, {}, nullptr};
+    Component c{{k}, {}, {}, nullptr};
     Values v;
     std::string why;
     c.bits = essential({form.raw[static_cast<size_t>(k)]}, analysis.support(form.raw[static_cast<size_t>(k)]), v, why);
@@ -104,6 +134,7 @@ std::string BlockWriter::plan_codes(std::vector<int>& owner) {
 }
 
 std::string BlockWriter::plan_component(Component& c) {
+  c.runs = runs_of(c.bits);
   const ir::IntForm& form = *f_.form;
   std::string who = "element " + std::to_string(c.elements[0]);
   double keys = std::pow(form.raw_max + 1, c.elements.size());
@@ -142,6 +173,7 @@ std::string BlockWriter::plan_levels(std::vector<int>& owner) {
           owner[static_cast<size_t>(b)] = number;
         }
         ++number;
+        entry.runs = runs_of(entry.bits);
         levels_.back().push_back(std::move(entry));
       }
     }
@@ -191,7 +223,7 @@ bool BlockWriter::write_codes(const uint8_t* raw, uint8_t* block) const {
     for (int k : c.elements) key = key * base + raw[k];
     int32_t s = (*c.settings)[key];
     if (s < 0) return false;
-    set_bits(c.bits, static_cast<uint32_t>(s), block);
+    set_bits(c.runs, static_cast<uint32_t>(s), block);
   }
   return true;
 }
@@ -200,10 +232,10 @@ void BlockWriter::write_level(size_t level, size_t entry, double value, uint8_t*
   const LevelEntry& e = levels_[level][entry];
   if (!e.table) {
     uint32_t bits = static_cast<uint32_t>(ir::float_bits(static_cast<float>(e.negative ? -value : value), DType::F32));
-    set_bits(e.bits, bits, block);
+    set_bits(e.runs, bits, block);
     return;
   }
-  set_bits(e.bits, e.table->settings[e.table->below(value)], block);
+  set_bits(e.runs, e.table->settings[e.table->below(value)], block);
 }
 
 }  // namespace lumen::formats

@@ -13,11 +13,19 @@ namespace lumen::formats {
 struct LevelTable {
   std::vector<double> values;
   std::vector<uint32_t> settings;
+  std::vector<uint32_t> starts;  // of long tables: the first value whose upper 16 bits as f32, in order, are at least that
   size_t below(double v) const;  // number of the largest value <= v, or 0
+};
+
+// Neighbouring bits of a setting that are neighbours in one byte of the block, too.
+struct BitRun {
+  uint32_t shift, mask;  // of the setting
+  int byte, to;
 };
 
 struct LevelEntry {
   BitList bits;
+  std::vector<BitRun> runs;
   std::shared_ptr<const LevelTable> table;  // null: a field of type f32 starting at bits[0], negated where `negative`
   bool negative = false;
   double nearest(double v) const;
@@ -40,6 +48,7 @@ class BlockWriter {
   struct Component {  // elements whose codes share bits
     std::vector<int> elements;
     BitList bits;
+    std::vector<BitRun> runs;
     std::shared_ptr<const std::vector<int32_t>> settings;  // by the codes' digits to the base raw_max + 1; -1: none
   };
   explicit BlockWriter(const ir::FormatType& f) : f_(f) {}

@@ -219,6 +219,23 @@ TEST(Encode, EveryStandardFormatCanBeWritten) {
   }
 }
 
+TEST(Encode, RowsDecodedInBatchesAreTheInterpreters) {  // fewer blocks than a batch, just one, some over
+  std::vector<float> x = numbers(64 * 256);
+  for (const ir::FormatType& f : {q4_0(), q8_0(), q4_k(), q6_k(), iq4_nl(), mxfp4(), three_bit(), six_bit()}) {
+    ir::Type type;
+    type.format = std::make_shared<ir::FormatType>(f);
+    RowDecoder decoder(type);
+    std::vector<uint8_t> row(static_cast<size_t>(ir::row_bytes(f, 64 * 256)));
+    ASSERT_TRUE(encode_row(f, x.data(), 64 * 256, row.data()).ok());
+    for (int64_t blocks : {1, 5, 16, 17, 35}) {
+      std::vector<float> got(static_cast<size_t>(blocks * f.block)), want(got.size());
+      decoder.decode(row.data(), blocks * f.block, got.data());
+      ir::decode_row(f, row.data(), blocks * f.block, want.data());
+      EXPECT_EQ(std::memcmp(got.data(), want.data(), 4 * got.size()), 0) << f.name << ", " << blocks << " blocks";
+    }
+  }
+}
+
 // LUMEN_MEASURE=1 prints elements a second of one thread.
 TEST(Encode, Measure) {
   if (!std::getenv("LUMEN_MEASURE")) GTEST_SKIP();

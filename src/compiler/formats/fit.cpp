@@ -89,6 +89,23 @@ void choose(const CodeSet& set, const float* x, const float* w, int n, float inv
   }
 }
 
+template <bool kDense>
+float nearest_of(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code) {
+  V4 sum{};
+  int i = 0;
+  for (; i + 4 <= n; i += 4) {
+    V4 xi = load4(x + i) - all(o), c = nearest4<kDense>(set, xi * all(inv)), e = xi - all(s) * c;
+    std::memcpy(code + i, &c, sizeof c);
+    sum += load4(w + i) * e * e;
+  }
+  float rest = total(sum);
+  for (; i < n; ++i) {
+    float c = code[i] = set.nearest((x[i] - o) * inv), e = x[i] - o - s * c;
+    rest += w[i] * e * e;
+  }
+  return rest;
+}
+
 void zero(const CodeSet& set, int n, float* code) { std::fill(code, code + n, set.nearest(0)); }
 
 float gain(const Sums& s) { return s.cc > 0 ? s.xc * s.xc / s.cc : 0; }
@@ -130,6 +147,17 @@ CodeSet CodeSet::of(std::vector<float> values) {
   for (size_t i = 1; i < values.size(); ++i) r.middles.push_back((values[i - 1] + values[i]) / 2);
   r.values = std::move(values);
   return r;
+}
+
+float nearest_codes(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code) {
+  if (set.dense) return nearest_of<true>(set, x, w, n, s, o, inv, code);
+  if (set.middles.size() <= CodeSet::kShortList) return nearest_of<false>(set, x, w, n, s, o, inv, code);
+  float sum = 0;
+  for (int i = 0; i < n; ++i) {
+    float c = code[i] = set.nearest((x[i] - o) * inv), e = x[i] - o - s * c;
+    sum += w[i] * e * e;
+  }
+  return sum;
 }
 
 Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options, float* code) {

@@ -44,4 +44,7 @@ Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const F
 // Minimises sum of w * (x - s * c - o)^2 over s, o and c.
 Fit fit_affine(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options, float* code);
 
+// The nearest codes of (x - o) * inv, inv being 1 / s or 0; returns the sum of w * (x - s * c - o)^2.
+float nearest_codes(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code);
+
 }  // namespace lumen::formats

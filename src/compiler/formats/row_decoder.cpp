@@ -1,6 +1,8 @@
 // Formats that are plain numbers are read directly, other blocks by one program that computes all elements.
 #include "compiler/formats/row_decoder.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "compiler/formats/enumerate.h"
 #include "compiler/ir/interp.h"
@@ -34,9 +36,9 @@ void RowDecoder::decode(const uint8_t* row, int64_t k, float* out) {
     int size = size_of(scalar_);
     for (int64_t i = 0; i < k; ++i) out[i] = read_float(scalar_, row + i * size);
   } else if (block_) {
-    for (int64_t b = 0; b < k / f_->block; ++b) {
-      block_->run(row + b * f_->block_bytes);
-      for (int i = 0; i < f_->block; ++i) out[b * f_->block + i] = block_->real(static_cast<size_t>(i));
+    for (int64_t b = 0, blocks = k / f_->block; b < blocks; b += BlockProgram::kBatch) {
+      int count = static_cast<int>(std::min<int64_t>(BlockProgram::kBatch, blocks - b));
+      block_->run_batch(row + b * f_->block_bytes, count, out + b * f_->block);
     }
   } else {
     ir::decode_row(*f_, row, k, out);
