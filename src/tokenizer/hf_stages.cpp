@@ -303,7 +303,7 @@ Status read_decoder(const Json* json, TokenizerSpec& spec, bool& byte_level) {
     if (type == "Metaspace") {
       if (string_of(j, "replacement", kEscapedSpace) != kEscapedSpace) return unknown("decoder: Metaspace with replacement", string_of(j, "replacement"));
       spec.escape_spaces = true;
-      spec.add_space_prefix = scheme_of(j) != CutStep::Never;
+      spec.add_space_prefix = spec.strip_first_spaces = scheme_of(j) != CutStep::Never;
       return ok_status();
     }
     if (type == "Replace") {

@@ -63,6 +63,7 @@ struct TokenizerSpec {
   std::string_view charsmap;              // SentencePiece's precompiled character map; empty: none
   bool remove_extra_whitespaces = false;  // trim, and merge runs of spaces
   bool add_space_prefix = false;          // a space before the text (and after each special token)
+  bool strip_first_spaces = false;        // decoding: the first piece loses all spaces it begins with, not just that one
   bool escape_spaces = false;             // ' ' becomes U+2581
 
   int32_t bos = -1, eos = -1, eot = -1, eom = -1, unk = -1, pad = -1, sep = -1, mask = -1;  // -1: none

@@ -416,7 +416,9 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     if (skip_special && is_special(id)) continue;
     std::string_view bytes = piece(id);
     if (strip && !bytes.empty()) {
-      if (bytes.front() == ' ') bytes.remove_prefix(1);
+      do {
+        if (bytes.front() == ' ') bytes.remove_prefix(1);
+      } while (impl_->spec.strip_first_spaces && !bytes.empty() && bytes.front() == ' ');
       strip = false;
     }
     out.append(bytes);
