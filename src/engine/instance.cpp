@@ -45,9 +45,10 @@ int64_t context_length(const sema::ModelInstance& m, int64_t asked) {
   return std::min<int64_t>(trained, 4096);
 }
 
-ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact) {
+ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results) {
   passes::Options o;
   o.integer_dots = !exact;
+  o.fine_results = fine_results;
   o.activation = [&lib](int group) { return activation_format(lib, group); };
   if (const char* dump = std::getenv("LUMEN_DUMP")) {
     std::string what = dump, pass = what == "ir" ? passes::pass_names().back() : what.rfind("ir:after=", 0) == 0 ? what.substr(9) : "";

@@ -16,6 +16,6 @@ int64_t vocabulary(const sema::ModelInstance& model);
 int64_t context_length(const sema::ModelInstance& model, int64_t asked);
 
 // f after the passes. LUMEN_DUMP=ir prints the outcome on stderr, LUMEN_DUMP=ir:after=PASS what that pass leaves.
-ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact);
+ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results = true);
 
 }  // namespace lumen::engine

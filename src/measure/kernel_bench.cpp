@@ -62,7 +62,7 @@ Result<std::unique_ptr<Bench>> build(const sema::Library& lib, Target& target, c
                                      const KernelBenchOptions& o, int64_t tokens) {
   auto b = std::make_unique<Bench>();
   LUMEN_TRY(f, sema::elaborate_function(lib, kernel, {{"K", o.k}, {"N", o.n}, {"W", format}}));
-  b->f = engine::optimise(lib, std::move(f), o.exact);
+  b->f = engine::optimise(lib, std::move(f), o.exact, false);
   b->kernels = std::make_unique<plan::KernelCache>(target);
   LUMEN_TRY(plan, plan::make_plan(b->f, *b->kernels, {{"T", tokens}}, tokens == 1 ? 1 : 0));
   b->plan = std::move(plan);

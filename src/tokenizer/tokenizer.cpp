@@ -224,9 +224,9 @@ Status Tokenizer::Impl::build() {
   table.build(spec.tokens);
   const std::array<int32_t, 256> byte_ids = find_byte_ids();
   eog = tok::resolve_special_tokens(spec, table);
-  build_pieces();
   build_matcher();
   if (spec.pipeline) LUMEN_CHECK(build_pipeline());
+  build_pieces();
   LUMEN_TRY(made_normalizer, tok::Normalizer::create(spec));
   normalizer = std::move(made_normalizer);
   if (spec.kind == TokenizerKind::Bpe) {
@@ -298,7 +298,9 @@ Status Tokenizer::Impl::build_pipeline() {
     }
     std::string buffer;
     normalized_texts.emplace_back(pipeline.normalize(tok::is_valid_utf8(text) ? text : std::string_view(), buffer));
-    if (!normalized_texts.back().empty()) normalized_matcher.add(normalized_texts.back(), t.id, always);
+    if (normalized_texts.back().empty()) continue;
+    normalized_matcher.add(normalized_texts.back(), t.id, always);
+    spec.tokens[static_cast<size_t>(t.id)] = normalized_texts.back();  // what decoding gives, too
   }
   return ok_status();
 }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <ctime>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "compiler/formats/form_reader.h"
@@ -211,11 +212,13 @@ TEST(Encode, InterpreterHook) {  // a computed tensor in a searched format
   }
 }
 
-TEST(Encode, EveryStandardFormatCanBeWritten) {
+// Grids choose eight elements by one number, and eight-bit floats are no multiples of anything: those are read, not written.
+TEST(Encode, StandardFormatsCanBeWrittenButForGridsAndSmallFloats) {
+  const std::set<std::string> read_only = {"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "float8_e4m3", "float8_e5m2", "mlx_mxfp8"};
   for (const std::string& name : library().format_names()) {
     auto f = library().format(name);
     if (!f || !*f) continue;
-    EXPECT_EQ(why_not_encodable(**f), "") << name;
+    EXPECT_EQ(why_not_encodable(**f).empty(), !read_only.count(name)) << name << ": " << why_not_encodable(**f);
   }
 }
 

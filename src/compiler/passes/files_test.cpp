@@ -19,6 +19,8 @@ std::string after(const filetest::Case& c) {
     form_dots(*f);
   else if (c.command == "use_integer_dots")
     use_integer_dots(*f, sema::testing::activation);
+  else if (c.command == "use_integer_dots fine_results")
+    use_integer_dots(*f, sema::testing::activation, true);
   else if (c.command == "fuse")
     fuse(*f);
   else if (c.command == "widen_states")

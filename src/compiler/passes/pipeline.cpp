@@ -28,7 +28,7 @@ void run(ir::Function& f, const Options& o) {
   after("eliminate_dead");
   form_dots(f);
   after("form_dots");
-  if (o.integer_dots && o.activation) use_integer_dots(f, o.activation);
+  if (o.integer_dots && o.activation) use_integer_dots(f, o.activation, o.fine_results);
   after("use_integer_dots");
   fuse(f);
   after("fuse");

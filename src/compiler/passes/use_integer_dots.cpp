@@ -1,7 +1,6 @@
 // Makes the requantised activations that integer dot products read, one encoding for all readers of a tensor.
 #include <algorithm>
 #include <map>
-#include <tuple>
 
 #include "compiler/formats/layout.h"
 #include "compiler/passes/passes.h"
@@ -22,7 +21,7 @@ static int group_for(const ir::IntForm& form) {
   return integer ? finest : std::max(32, std::min(finest, 32));
 }
 
-void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation) {
+void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation, bool fine_results) {
   Rebuild r(f);
   Tidier tidy;
   std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
@@ -41,16 +40,36 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
     }
     return it->second;
   };
+  // What the encoding `codes` of x leaves out.
+  auto rest_of = [&](int x, int codes) {
+    ir::Type t = r.next().values[x].type;
+    std::vector<ExprPtr> at;
+    std::vector<std::string> axes;
+    for (int i = 0; i < t.rank(); ++i) {
+      at.push_back(ir::make_index(i));
+      axes.push_back("a" + std::to_string(i));
+    }
+    ExprPtr body = ir::make_op(ir::Op::Sub, {ir::make_load(0, DType::F32, at), ir::make_load(1, DType::F32, at)});
+    return ir::add_compute(r.next(), t, {x, codes}, axes, body, "rest." + r.next().values[x].name);
+  };
   // The layers of a model share their bodies: what became of one, and the encodings it reads, by operand and group.
+  struct Read {
+    int operand, group;
+    ir::FormatRef act;
+    bool rest;  // of what the encoding before it leaves out
+  };
   struct Turned {
     ExprPtr body;
-    std::vector<std::tuple<int, int, ir::FormatRef>> reads;
+    std::vector<Read> reads;
   };
   std::map<std::pair<ExprPtr, std::vector<int64_t>>, Turned> known;
   for (const ir::Value& v : r.old().values) {
     ir::Value c = r.remapped(v);
     if (c.kind == ir::ValueKind::Compute) {
-      auto [turned, fresh] = known.try_emplace({c.body, signature(r.next(), c)});
+      bool fine = fine_results && std::count(r.old().results.begin(), r.old().results.end(), v.id) > 0;
+      std::vector<int64_t> kind = signature(r.next(), c);
+      kind.push_back(fine);
+      auto [turned, fresh] = known.try_emplace({c.body, kind});
       int given = static_cast<int>(c.operands.size());
       if (fresh) turned->second.body = ir::rewrite(c.body, [&](const ExprPtr& e) -> ExprPtr {
         if (e->kind != Ek::Dot) return nullptr;
@@ -61,12 +80,19 @@ void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int gro
         int64_t k = wt.dims.back().value;
         ir::FormatRef act = k % group == 0 ? activation(group) : nullptr;
         if (!act) return nullptr;
-        turned->second.reads.push_back({e->operand, group, act});
-        size_t split = static_cast<size_t>(e->ival);
-        return ir::make_dot(given + static_cast<int>(turned->second.reads.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
-                            {e->args.begin() + split, e->args.end()});
+        auto dot = [&](bool rest) {
+          turned->second.reads.push_back({e->operand, group, act, rest});
+          size_t split = static_cast<size_t>(e->ival);
+          return ir::make_dot(given + static_cast<int>(turned->second.reads.size()) - 1, {e->args.begin(), e->args.begin() + split}, e->operand2,
+                              {e->args.begin() + split, e->args.end()});
+        };
+        ExprPtr first = dot(false);
+        return fine ? ir::make_op(ir::Op::Add, {first, dot(true)}) : first;
       });
-      for (const auto& [operand, group, act] : turned->second.reads) c.operands.push_back(encode(c.operands[static_cast<size_t>(operand)], group, act));
+      for (const Read& read : turned->second.reads) {
+        int x = c.operands[static_cast<size_t>(read.operand)];
+        c.operands.push_back(encode(read.rest ? rest_of(x, c.operands.back()) : x, read.group, read.act));
+      }
       c.body = turned->second.body;
       tidy(c);
     }

@@ -64,16 +64,15 @@ inline void fill(ir::Tensor& t, std::mt19937& rng) {
       }
     }
   };
-  // A scale put together from bits of integers may come out as no number, of which a comparison says nothing.
-  bool hidden_scale = std::none_of(f.fields.begin(), f.fields.end(), [](const ir::FormatField& d) { return is_float(d.type); });
+  // A code, or a scale put together from bits of integers, may be no number, of which a comparison says nothing.
   auto finite = [&](const uint8_t* block) {
-    for (int k = 0; k < f.block; k += 16)
+    for (int k = 0; k < f.block; ++k)
       if (!std::isfinite(ir::decode(f, block, k))) return false;
     return true;
   };
   for (size_t b = 0; b + f.block_bytes <= t.data.size(); b += f.block_bytes) {
     do fill_block(&t.data[b]);
-    while (hidden_scale && !finite(&t.data[b]));
+    while (!finite(&t.data[b]));
   }
 }
 
