@@ -2,23 +2,17 @@
 #include "measure/bench.h"
 
 #include <sys/resource.h>
-#include <time.h>
 
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <random>
 
+#include "measure/clock.h"
 #include "measure/machine.h"
 
 namespace lumen::measure {
 namespace {
-
-double seconds(clockid_t clock) {
-  timespec t;
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 template <class Of>
 double median_of(const std::vector<Sample>& samples, const Of& of) {

@@ -1,8 +1,6 @@
 // Builds the function for a format, binds random weights, times its launches.
 #include "measure/kernel_bench.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -12,15 +10,10 @@
 #include "compiler/formats/encode.h"
 #include "compiler/plan/plan.h"
 #include "engine/instance.h"
+#include "measure/clock.h"
 
 namespace lumen::measure {
 namespace {
-
-double now(clockid_t clock) {
-  timespec t;
-  clock_gettime(clock, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 // A few encoded rows, repeated for all n: their values do not matter to the speed, their being finite does.
 Result<std::vector<std::vector<uint8_t>>> some_rows(const ir::Type& type, int64_t k) {
@@ -109,16 +102,16 @@ struct Times {
   double median = 0, best_cpu = 0;  // seconds of one pass over all runners
 };
 
-Result<Times> time_it(Bench& b, int64_t tokens, double seconds) {
+Result<Times> time_it(Bench& b, int64_t tokens, double at_least) {
   std::map<std::string, int64_t> symbols = {{"T", tokens}};
   std::vector<double> walls;
   Times t;
-  double begin = now(CLOCK_MONOTONIC);
-  for (int round = 0; round < 3 || now(CLOCK_MONOTONIC) - begin < seconds; ++round) {
-    double wall = now(CLOCK_MONOTONIC), cpu = now(CLOCK_PROCESS_CPUTIME_ID);
+  double begin = seconds(CLOCK_MONOTONIC);
+  for (int round = 0; round < 3 || seconds(CLOCK_MONOTONIC) - begin < at_least; ++round) {
+    double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
     for (plan::Runner& r : b.runners) LUMEN_CHECK(r.run(symbols));
-    wall = now(CLOCK_MONOTONIC) - wall;
-    cpu = now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    wall = seconds(CLOCK_MONOTONIC) - wall;
+    cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     if (round == 0) continue;  // touches everything
     walls.push_back(wall);
     t.best_cpu = t.best_cpu == 0 ? cpu : std::min(t.best_cpu, cpu);

@@ -24,33 +24,30 @@ static int group_for(const ir::IntForm& form) {
 void use_integer_dots(ir::Function& f, const std::function<ir::FormatRef(int group)>& activation, bool fine_results) {
   Rebuild r(f);
   Tidier tidy;
-  std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
-  auto encode = [&](int x, int group, const ir::FormatRef& act) {
-    auto [it, fresh] = encoded.emplace(std::make_pair(x, group), -1);
-    if (fresh) {
-      ir::Type t = r.next().values[x].type;
-      std::vector<ExprPtr> at;
-      std::vector<std::string> axes;
-      for (int i = 0; i < t.rank(); ++i) {
-        at.push_back(ir::make_index(i));
-        axes.push_back("a" + std::to_string(i));
-      }
-      t.format = act;
-      it->second = ir::add_compute(r.next(), t, {x}, axes, ir::make_load(0, DType::F32, at), "requantise." + r.next().values[x].name);
-    }
-    return it->second;
-  };
-  // What the encoding `codes` of x leaves out.
-  auto rest_of = [&](int x, int codes) {
+  // A value of x's dimensions: the body that `make` gives, of the index of each of its elements.
+  auto elementwise = [&](int x, std::vector<int> operands, ir::FormatRef format, const std::string& name,
+                         const std::function<ExprPtr(const std::vector<ExprPtr>&)>& make) {
     ir::Type t = r.next().values[x].type;
+    t.format = std::move(format);
     std::vector<ExprPtr> at;
     std::vector<std::string> axes;
     for (int i = 0; i < t.rank(); ++i) {
       at.push_back(ir::make_index(i));
       axes.push_back("a" + std::to_string(i));
     }
-    ExprPtr body = ir::make_op(ir::Op::Sub, {ir::make_load(0, DType::F32, at), ir::make_load(1, DType::F32, at)});
-    return ir::add_compute(r.next(), t, {x, codes}, axes, body, "rest." + r.next().values[x].name);
+    return ir::add_compute(r.next(), t, std::move(operands), axes, make(at), name + r.next().values[x].name);
+  };
+  std::map<std::pair<int, int>, int> encoded;  // (new id of the tensor, group) -> id
+  auto encode = [&](int x, int group, const ir::FormatRef& act) {
+    auto [it, fresh] = encoded.emplace(std::make_pair(x, group), -1);
+    if (fresh) it->second = elementwise(x, {x}, act, "requantise.", [](const auto& at) { return ir::make_load(0, DType::F32, at); });
+    return it->second;
+  };
+  // What the encoding `codes` of x leaves out.
+  auto rest_of = [&](int x, int codes) {
+    return elementwise(x, {x, codes}, nullptr, "rest.", [](const auto& at) {
+      return ir::make_op(ir::Op::Sub, {ir::make_load(0, DType::F32, at), ir::make_load(1, DType::F32, at)});
+    });
   };
   // The layers of a model share their bodies: what became of one, and the encodings it reads, by operand and group.
   struct Read {
