@@ -12,14 +12,13 @@ class IntegerKernel {
   IntegerKernel(LowerContext& c, const DotOperand& d, WeightReader& reader, int groups, const TokenRows& x, std::vector<Reg>& acc)
       : b_(c.b), d_(d), w_(reader), lanes_(c.s.lanes), groups_(groups), x_(x), tokens_(x.count()), cells_(groups * x.count()), registers_(c.m.vector_registers), acc_(acc) {}
 
-  void run(bool panel, const std::vector<Reg>& base, const KBlock& block) {
+  void run(bool panel, const std::vector<Reg>& base) {
     panel_ = panel;
     int64_t chunk_units = d_.layout.chunk / formats::kUnit;
     int64_t super = std::max<int64_t>({d_.p_run, d_.o_run, formats::kUnit}) / formats::kUnit;  // units
     if (panel) {  // the panel is one long row of units
       bool inner_loop = super > 2 && (d_.o_run == 0 || d_.o_run == d_.p_run);
-      Reg units = block.first ? b_.op(LOp::ShrS, {block.count}, 5) : b_.i64(d_.k / formats::kUnit);
-      b_.for_(b_.i64(0), units, super, [&](Reg first) { super_run(base, first, 0, super, inner_loop, block.first); });
+      b_.for_(0, d_.k / formats::kUnit, super, [&](Reg first) { super_run(base, first, 0, super, inner_loop); });
       return;
     }
     b_.for_(0, d_.k / d_.layout.chunk, 1, [&](Reg chunk) {
@@ -67,7 +66,6 @@ class IntegerKernel {
       UnitAt at{base, first, 0};
       w_.begin_unit(at);
       k_reg_ = b_.mul_imm(first, formats::kUnit);
-      if (k0) k_reg_ = b_.add(k_reg_, k0);
       k_fixed_ = 0;
       finish_p(0);
       if (offsets) finish_o(0);
@@ -273,8 +271,8 @@ class IntegerKernel {
 }  // namespace
 
 void integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& base, int groups,
-                    const TokenRows& x, const KBlock& block, std::vector<Reg>& acc) {
-  IntegerKernel(c, d, reader, groups, x, acc).run(panel, base, block);
+                    const TokenRows& x, std::vector<Reg>& acc) {
+  IntegerKernel(c, d, reader, groups, x, acc).run(panel, base);
 }
 
 void float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& base, int groups, const TokenRows& x, const KBlock& block,

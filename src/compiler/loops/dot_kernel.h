@@ -13,15 +13,15 @@ struct TokenRows {
   int count() const { return static_cast<int>(base.size()); }
 };
 
-// Elements [first, first + count) of k, multiples of the unit but for the last block of float weights; all of k where `first` is invalid.
+// Elements [first, first + count) of k, `first` a multiple of 4; all of k where `first` is invalid.
 struct KBlock {
   Reg first, count;
 };
 
 // acc[t * groups + g], F32 vectors, assigned by the caller: the products are added to them. `group_base`: byte offsets of the row
-// groups in the packed tensor (direct), or {panel base}; a panel holds the block alone.
+// groups in the packed tensor (direct), or {panel base}.
 void integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& group_base, int groups,
-                    const TokenRows& x, const KBlock& block, std::vector<Reg>& acc);
+                    const TokenRows& x, std::vector<Reg>& acc);
 void float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& group_base, int groups, const TokenRows& x,
                   const KBlock& block, std::vector<Reg>& acc);
 

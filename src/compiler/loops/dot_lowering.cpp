@@ -1,7 +1,5 @@
 // Dot products with weights: an item is a tile of rows; tokens are walked inside, so that a tile's weights are read once.
 // The body around the dots (residual, bias, gate) is evaluated on the accumulators before the one store.
-#include <algorithm>
-
 #include "compiler/loops/dot_kernel.h"
 
 namespace lumen::loops {
@@ -34,8 +32,7 @@ class DotLowering {
     lanes_ = c_.s.lanes;
     tile_ = static_cast<int64_t>(groups_) * lanes_;
     for (const DotOperand& d : dots_) parts_ |= c_.s.k_block > 0 && d.k > c_.s.k_block;
-    for (const DotOperand& d : dots_)  // blocks hold whole runs of scales
-      if (d.form && c_.s.k_block % std::max<int64_t>({d.p_run, d.o_run, formats::kUnit})) parts_ = false;
+    for (const DotOperand& d : dots_) parts_ &= !d.form;  // blocks of k are for floats: choose.cpp says why
     int64_t block = c_.s.one_token ? 0 : c_.s.token_block;
     if (block > 0) c_.add_item_factor(c_.v.dims[0], block);
     c_.add_item_factor(c_.v.dims[1], tile_);
@@ -43,8 +40,7 @@ class DotLowering {
       panels_.push_back(Panel{});
       if (!c_.s.panel || !d.form) continue;
       panels_.back() = panel_of(d, groups_, lanes_);
-      int64_t k = parts_ ? std::min(d.k, c_.s.k_block) : d.k;
-      panels_.back().buffer = b_.buffer("panel", BufferKind::Scratch, (panels_.back().unit_bytes * (k / formats::kUnit) + 63) / 64 * 64);
+      panels_.back().buffer = b_.buffer("panel", BufferKind::Scratch, (panels_.back().unit_bytes * (d.k / formats::kUnit) + 63) / 64 * 64);
     }
     if (parts_)
       for (size_t i = 0; i < dots_.size(); ++i) sums_.push_back(b_.buffer("sums", BufferKind::Scratch, block * tile_ * 4));
@@ -80,7 +76,7 @@ class DotLowering {
       return;
     }
     for (size_t i = 0; i < dots_.size(); ++i)
-      if (panels_[i].buffer >= 0) fill_panel(b_, dots_[i], panels_[i], bases[i], b_.i64(0), b_.i64(dots_[i].k / formats::kUnit));
+      if (panels_[i].buffer >= 0) fill_panel(b_, dots_[i], panels_[i], bases[i]);
     over_tokens(from, to, [&](Reg t0, int count) {
       std::vector<std::vector<Reg>> acc;
       for (size_t i = 0; i < dots_.size(); ++i) {
@@ -114,10 +110,10 @@ class DotLowering {
     if (!d.form) return float_kernel(c_, d, base, groups_, x, k, acc);
     if (panels_[i].buffer >= 0) {
       PanelReader reader(b_, d, panels_[i]);
-      return integer_kernel(c_, d, reader, true, {Reg{}}, groups_, x, k, acc);
+      return integer_kernel(c_, d, reader, true, {Reg{}}, groups_, x, acc);
     }
     PackedReader reader(b_, d, lanes_);
-    integer_kernel(c_, d, reader, false, base, groups_, x, k, acc);
+    integer_kernel(c_, d, reader, false, base, groups_, x, acc);
   }
 
   Address sum_at(size_t i, Reg token, int t, int g) {
@@ -141,7 +137,6 @@ class DotLowering {
     });
     b_.for_(0, d.k, c_.s.k_block, [&](Reg first) {
       KBlock k{first, b_.op(LOp::Min, {b_.sub(b_.i64(d.k), first), b_.i64(c_.s.k_block)})};
-      if (panels_[i].buffer >= 0) fill_panel(b_, d, panels_[i], base, b_.op(LOp::ShrS, {first}, 5), b_.op(LOp::ShrS, {k.count}, 5));
       over_tokens(from, to, [&](Reg t0, int count) {
         Reg token = b_.sub(t0, from);
         std::vector<Reg> acc = load_sums(i, token, count);

@@ -187,10 +187,9 @@ void PanelReader::begin_unit(const UnitAt& u) {
   }
 }
 
-void fill_panel(Builder& b, const DotOperand& d, const Panel& p, const std::vector<Reg>& group_base, Reg first, Reg count) {
-  int64_t chunk_units = d.layout.chunk / formats::kUnit;
-  b.for_(b.i64(0), count, 1, [&](Reg number) {
-    Reg unit = b.add(number, first);
+void fill_panel(Builder& b, const DotOperand& d, const Panel& p, const std::vector<Reg>& group_base) {
+  int64_t chunk_units = d.layout.chunk / formats::kUnit, units = d.k / formats::kUnit;
+  b.for_(0, units, 1, [&](Reg unit) {
     Reg chunk = chunk_units == 1 ? unit : b.op(LOp::Div, {unit, b.i64(chunk_units)});
     UnitAt at;
     if (chunk_units > 1) at.unit = b.sub(unit, b.mul_imm(chunk, chunk_units));
@@ -198,7 +197,7 @@ void fill_panel(Builder& b, const DotOperand& d, const Panel& p, const std::vect
     for (Reg g : group_base) at.base.push_back(b.add(g, step));
     PackedReader from(b, d, p.lanes);
     from.begin_unit(at);
-    Reg out = b.mul_imm(number, p.unit_bytes);
+    Reg out = b.mul_imm(unit, p.unit_bytes);
     auto put = [&](Reg r, int64_t place) { b.store(r, b.type(r) == Ty::F32 ? DType::F32 : DType::I32, {p.buffer, out, {}, place}); };
     for (int g = 0; g < p.groups; ++g) {
       int64_t lane_at = static_cast<int64_t>(g) * p.lanes * 4;

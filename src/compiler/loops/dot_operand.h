@@ -109,8 +109,7 @@ class PanelReader : public WeightReader {
   Reg base_;
 };
 
-// Unpacks units [first, first + count) of one row tile of the weight into the panel. `group_base`: byte offset of each row group in
-// the packed tensor.
-void fill_panel(Builder& b, const DotOperand& d, const Panel& p, const std::vector<Reg>& group_base, Reg first, Reg count);
+// Unpacks one row tile of the weight into the panel. `group_base`: byte offset of each row group in the packed tensor.
+void fill_panel(Builder& b, const DotOperand& d, const Panel& p, const std::vector<Reg>& group_base);
 
 }  // namespace lumen::loops
