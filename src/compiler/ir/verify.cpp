@@ -1,4 +1,5 @@
 // The verifier: what every function must satisfy before anything is done with it. The first broken rule is reported.
+#include <algorithm>
 #include <set>
 #include <unordered_map>
 
@@ -272,8 +273,22 @@ class FunctionCheck {
     return v.axes.size() == v.dims.size() ? ""
                                           : std::to_string(v.axes.size()) + " axis names for " + std::to_string(v.dims.size()) + " axes";
   }
+  // The layers of a model share their bodies: one that was right for a value is right for any other with such operands.
+  std::string expression(const Value& v, const ExprPtr& e) {
+    std::vector<const Value*>& right = right_for_[e.get()];
+    for (const Value* u : right)
+      if (alike(*u, v)) return "";
+    std::string m = BodyCheck(f_, v).run(e);
+    if (m.empty()) right.push_back(&v);
+    return m;
+  }
+  bool alike(const Value& a, const Value& b) const {
+    return a.dims.size() == b.dims.size() && std::equal(a.operands.begin(), a.operands.end(), b.operands.begin(), b.operands.end(), [&](int x, int y) {
+             return f_.values[static_cast<size_t>(x)].type == f_.values[static_cast<size_t>(y)].type;
+           });
+  }
   std::string body(const Value& v) {
-    std::string m = BodyCheck(f_, v).run(v.body);
+    std::string m = expression(v, v.body);
     if (!m.empty()) return m;
     return v.body->type == v.type.scalar ? "" : "the body has type " + type_name(v.body->type) + ", expected " + type_name(v.type.scalar);
   }
@@ -288,7 +303,7 @@ class FunctionCheck {
     std::string m = axes(v);
     if (m.empty()) m = body(v);
     for (const ExprPtr& d : v.dest) {
-      if (m.empty()) m = BodyCheck(f_, v).run(d);
+      if (m.empty()) m = expression(v, d);
       if (m.empty() && !is_integer(d->type)) m = "a destination index has type " + type_name(d->type);
     }
     if (!m.empty()) return m;
@@ -304,6 +319,7 @@ class FunctionCheck {
   std::vector<int> storage_;  // the value whose memory this one lives in
   std::vector<bool> stale_;   // overwritten by a later scatter
   std::set<std::string> names_;
+  std::unordered_map<const Expr*, std::vector<const Value*>> right_for_;
 };
 
 }  // namespace

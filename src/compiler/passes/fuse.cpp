@@ -89,25 +89,24 @@ void inline_into(ir::Value& reader, int slot, const ir::Value& producer) {
 class Fuser {
  public:
   void operator()(ir::Value& reader, int slot, const ir::Value& producer) {
-    if (reader.kind != ir::ValueKind::Compute) return inline_into(reader, slot, producer);
     std::vector<int> all = reader.operands;
     all.insert(all.end(), producer.operands.begin(), producer.operands.end());
-    auto [it, fresh] = known_.try_emplace({reader.body, producer.body, slot, pattern(all), producer.dims.size()});
+    auto [it, fresh] = known_.try_emplace({bodies(reader), producer.body, slot, pattern(all), producer.dims.size()});
     if (fresh) {
       ir::Value numbered = reader, source = producer;
       const std::vector<int>& numbers = std::get<3>(it->first);
       numbered.operands.assign(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(reader.operands.size()));
       source.operands.assign(numbers.begin() + static_cast<std::ptrdiff_t>(reader.operands.size()), numbers.end());
       inline_into(numbered, slot, source);
-      it->second = {numbered.body, numbered.operands};
+      it->second = {bodies(numbered), numbered.operands};
     }
-    reader.body = it->second.first;
+    set_bodies(reader, it->second.first);
     reader.operands.clear();
     for (int i : it->second.second) reader.operands.push_back(all[static_cast<size_t>(i)]);
   }
 
  private:
-  std::map<std::tuple<ExprPtr, ExprPtr, int, std::vector<int>, size_t>, std::pair<ExprPtr, std::vector<int>>> known_;
+  std::map<std::tuple<Bodies, ExprPtr, int, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
 };
 
 }  // namespace
@@ -115,8 +114,10 @@ class Fuser {
 void fuse(ir::Function& f) {
   std::vector<int> uses = use_counts(f);
   Fuser inline_producer;
+  Sharer share;
   for (ir::Value& v : f.values) {
     if (v.kind != ir::ValueKind::Compute && v.kind != ir::ValueKind::Scatter) continue;
+    share(v);
     bool changed = true;
     while (changed) {
       changed = false;

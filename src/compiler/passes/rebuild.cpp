@@ -91,7 +91,7 @@ std::vector<int64_t> signature(const ir::Function& f, const ir::Value& v) {
   return s;
 }
 
-ExprPtr Tidier::one_of_equals(const ExprPtr& body) {
+ExprPtr Sharer::one_of_equals(const ExprPtr& body) {
   std::vector<ExprPtr>& same_hash = bodies_[body->hash];
   for (const ExprPtr& known : same_hash)
     if (known == body || ir::equal(known, body)) return known;
@@ -99,20 +99,34 @@ ExprPtr Tidier::one_of_equals(const ExprPtr& body) {
   return body;
 }
 
-void Tidier::operator()(ir::Value& v) {
-  if (v.kind != ir::ValueKind::Compute) return tidy_operands(v);
+Bodies bodies(const ir::Value& v) {
+  Bodies b = {v.body};
+  b.insert(b.end(), v.dest.begin(), v.dest.end());
+  return b;
+}
+void set_bodies(ir::Value& v, const Bodies& b) {
+  v.body = b.front();
+  v.dest.assign(b.begin() + 1, b.end());
+}
+
+void Sharer::operator()(ir::Value& v) {
   v.body = one_of_equals(v.body);
-  auto [it, fresh] = known_.try_emplace({v.body, pattern(v.operands), v.dims.size()});
+  for (ExprPtr& d : v.dest) d = one_of_equals(d);
+}
+
+void Tidier::operator()(ir::Value& v) {
+  share_(v);
+  auto [it, fresh] = known_.try_emplace({bodies(v), pattern(v.operands), v.dims.size()});
   if (fresh) {
     ir::Value numbered = v;
     for (size_t i = 0; i < v.operands.size(); ++i) numbered.operands[i] = std::get<1>(it->first)[i];
     tidy_operands(numbered);
-    it->second = {numbered.body, numbered.operands};
+    it->second = {bodies(numbered), numbered.operands};
   }
   std::vector<int> operands;
   for (int i : it->second.second) operands.push_back(v.operands[static_cast<size_t>(i)]);
   v.operands = std::move(operands);
-  v.body = it->second.first;
+  set_bodies(v, it->second.first);
 }
 
 void tidy_operands(ir::Value& v) {

@@ -54,15 +54,29 @@ std::vector<int> pattern(const std::vector<int>& operands);
 // which of them are equal. Operations of equal bodies and signatures can share what a pass makes of them.
 std::vector<int64_t> signature(const ir::Function& f, const ir::Value& v);
 
-// tidy_operands with a memory. The layers of a model have equal bodies, which it makes one object.
-class Tidier {
+// An operation's body and, of a scatter, its destination.
+using Bodies = std::vector<ir::ExprPtr>;
+Bodies bodies(const ir::Value& v);
+void set_bodies(ir::Value& v, const Bodies& b);
+
+// Makes equal bodies one object: the layers of a model have equal ones, and what is known of an object need not be found out again.
+class Sharer {
  public:
   void operator()(ir::Value& v);
 
  private:
   ir::ExprPtr one_of_equals(const ir::ExprPtr& body);
   std::map<uint64_t, std::vector<ir::ExprPtr>> bodies_;  // by hash
-  std::map<std::tuple<ir::ExprPtr, std::vector<int>, size_t>, std::pair<ir::ExprPtr, std::vector<int>>> known_;
+};
+
+// tidy_operands with a memory.
+class Tidier {
+ public:
+  void operator()(ir::Value& v);
+
+ private:
+  Sharer share_;
+  std::map<std::tuple<Bodies, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
 };
 
 }  // namespace lumen::passes

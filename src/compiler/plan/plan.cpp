@@ -56,17 +56,39 @@ void KernelCache::make(Wanted& w) {
   if (store_) store_->add(w.key, target_.save(*k->code));
 }
 
+// What outline(f, id) is made from, without the text of its body: operations that agree in it share a kernel. Bodies are told apart by
+// their addresses, so it holds within one function alone.
+static std::string shape_of(const ir::Function& f, const ir::Value& v) {
+  std::string s = v.name.substr(0, v.name.find_first_of(".[")) + "|" + std::to_string(static_cast<int>(v.kind)) + ir::to_string(v.type);
+  auto address = [&](const ir::ExprPtr& e) { s += "|" + std::to_string(reinterpret_cast<uintptr_t>(e.get())); };
+  address(v.body);
+  for (const ir::ExprPtr& d : v.dest) address(d);
+  for (const ir::Dim& d : v.dims) s += "|" + ir::to_string(d);
+  for (int o : v.operands) {
+    const ir::Value& from = f.values[static_cast<size_t>(o)];
+    s += "|" + ir::to_string(from.type) + "," + std::to_string(static_cast<int>(from.kind == ir::ValueKind::Param ? from.role : ir::Role::Input));
+  }
+  return s;
+}
+
 Result<std::vector<std::shared_ptr<const Kernel>>> KernelCache::get(const ir::Function& f, const std::vector<int>& ids, int token_hint) {
   std::lock_guard lock(mutex_);
   std::vector<Wanted> wanted;
   std::map<std::string, size_t> number;  // of a key, in `wanted`
+  std::map<std::string, size_t> of_shape;
   std::vector<size_t> of_id;
   for (int id : ids) {
+    std::string shape = shape_of(f, f.values[static_cast<size_t>(id)]);
+    if (auto it = of_shape.find(shape); it != of_shape.end()) {
+      of_id.push_back(it->second);
+      continue;
+    }
     ir::Function one = outline(f, id);
     loops::Schedule s = schedule::choose(one, one.values.back(), target_.machine(), token_hint);
     std::string key = key_of(one, s);
     auto [it, fresh] = number.emplace(std::move(key), wanted.size());
     of_id.push_back(it->second);
+    of_shape.emplace(std::move(shape), it->second);
     if (!fresh) continue;
     auto known = kernels_.find(it->first);
     wanted.push_back({std::move(one), s, it->first, known == kernels_.end() ? nullptr : known->second, std::nullopt});
