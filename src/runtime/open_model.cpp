@@ -2,6 +2,7 @@
 #include "runtime/open_model.h"
 
 #include <filesystem>
+#include <future>
 
 #include "base/timeline.h"
 #include "engine/checkpoint_source.h"
@@ -68,29 +69,40 @@ void take_tokenizer(OpenModel& m, Result<TokenizerSpec> spec) {
   else m.tokenizer_problem = m.path + ": " + t.error().message;
 }
 
-Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema::Library> library) {
+// The checkpoint alone, without the texts beside the weights.
+static Result<OpenModel> open_weights(const std::string& name, std::shared_ptr<const sema::Library> library) {
   OpenModel m;
   LUMEN_TRY(path, hub::resolve_model(name));
   m.path = path;
   namespace fs = std::filesystem;
   std::error_code ec;
-  bool directory = fs::is_directory(path, ec);
-  m.name = directory ? fs::canonical(path, ec).filename().string() : fs::path(path).stem().string();
+  m.name = fs::is_directory(path, ec) ? fs::canonical(path, ec).filename().string() : fs::path(path).stem().string();
   m.library = library;
-  {
-    TimedSpan span("checkpoint");
-    LUMEN_TRY(file, engine::open_checkpoint(path, *library));
-    m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
-  }
+  TimedSpan span("checkpoint");
+  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
+  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+  return m;
+}
+
+static Status read_texts(OpenModel& m) {
   TimedSpan span("tokenizer");
-  LUMEN_CHECK(directory ? read_directory_texts(m) : read_gguf_texts(m));
+  std::error_code ec;
+  return std::filesystem::is_directory(m.path, ec) ? read_directory_texts(m) : read_gguf_texts(m);
+}
+
+Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema::Library> library) {
+  LUMEN_TRY(m, open_weights(name, std::move(library)));
+  LUMEN_CHECK(read_texts(m));
   return m;
 }
 
 Result<OpenModel> open_model(const std::string& name, std::shared_ptr<const sema::Library> library, std::shared_ptr<Target> target,
                              const engine::ModelOptions& options) {
-  LUMEN_TRY(m, open_file(name, library));
-  LUMEN_TRY(model, engine::Model::load(library, m.checkpoint, std::move(target), options));
+  LUMEN_TRY(m, open_weights(name, library));
+  std::future<Status> texts = std::async(std::launch::async, [&m] { return read_texts(m); });  // takes as long as elaborating the model
+  auto loaded = engine::Model::load(library, m.checkpoint, std::move(target), options);
+  LUMEN_CHECK(texts.get());
+  LUMEN_TRY(model, std::move(loaded));
   m.model = std::move(model);
   if (m.tokenizer && m.tokenizer->size() > m.model->vocab())
     return Error{m.path + ": the tokenizer has " + std::to_string(m.tokenizer->size()) + " tokens, the model's vocabulary only " + std::to_string(m.model->vocab())};
