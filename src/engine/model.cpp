@@ -61,6 +61,7 @@ Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int 
   auto r = std::make_unique<Ready>();
   int64_t tokens = hint > 0 ? hint : batch_;
   std::map<std::string, int64_t> bounds = {{"T", tokens}, {"R", std::min(tokens, max_rows_)}, {"S", std::max<int64_t>(options_.sequences, 1)}, {"B", pages_per_sequence_}, {"P", pages_}};
+  store_->read_ahead();
   std::optional<TimedSpan> span(std::in_place, "passes");
   ir::Function optimised = optimise(*lib_, f, options_.exact);
   span.emplace("plan, kernels");

@@ -108,17 +108,29 @@ void PackedCache::open() {
     index_[e.key] = {e.offset, e.size, e.checksum};
   }
   file_ = std::move(file);
+  for (auto& [key, place] : index_) unchecked_.push_back(&place);
   ::utime(path_.c_str(), nullptr);  // used now
 }
 
 const uint8_t* PackedCache::find(const std::string& key, uint64_t size) const {
   auto it = index_.find(hash(key));
-  return it == index_.end() || it->second.size != size ? nullptr : file_->bytes().data() + it->second.offset;
+  return it == index_.end() || it->second.size != size || !it->second.intact ? nullptr : file_->bytes().data() + it->second.offset;
 }
 
-bool PackedCache::intact(const std::string& key) const {
-  auto it = index_.find(hash(key));
-  return it != index_.end() && hash(file_->bytes().data() + it->second.offset, it->second.size) == it->second.checksum;
+void PackedCache::check_some() {
+  for (size_t i; (i = next_++) < unchecked_.size();) {
+    Place& p = *unchecked_[i];
+    p.intact = hash(file_->bytes().data() + p.offset, p.size) == p.checksum;
+  }
+}
+
+void PackedCache::check_ahead() {
+  if (!unchecked_.empty() && !ahead_.valid()) ahead_ = std::async(std::launch::async, [this] { check_some(); });
+}
+
+void PackedCache::check() {
+  check_some();
+  if (ahead_.valid()) ahead_.wait();
 }
 
 bool PackedCache::write(const std::vector<Entry>& entries) const {

@@ -6,7 +6,9 @@
 // $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All files there together stay below
 // $LUMEN_CACHE_BYTES (default 4 GB): the ones unused the longest go first, and a model larger than a half of it is not kept.
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <future>
 #include <map>
 #include <memory>
 #include <span>
@@ -29,9 +31,11 @@ class PackedCache {
   explicit PackedCache(const std::string& model_path);
   PackedCache() = default;  // always empty, never written
 
-  // Bytes kept under `key` if there are `size` of them; null otherwise. Not to be used before `intact` said so.
+  // Reads everything once, on a thread of its own, beside whatever the caller does meanwhile; check() lends a hand and returns when all is read.
+  void check_ahead();
+  void check();
+  // Bytes kept under `key` if there are `size` of them and check() found them intact; null otherwise.
   const uint8_t* find(const std::string& key, uint64_t size) const;
-  bool intact(const std::string& key) const;  // reads all of them
   // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
   bool write(const std::vector<Entry>& entries) const;
   bool enabled() const { return !path_.empty(); }
@@ -42,11 +46,16 @@ class PackedCache {
  private:
   struct Place {
     uint64_t offset = 0, size = 0, checksum = 0;
+    bool intact = false;
   };
   void open();
+  void check_some();
   std::string path_, identity_;
   std::unique_ptr<MappedFile> file_;
   std::map<uint64_t, Place> index_;  // by hash of the key
+  std::vector<Place*> unchecked_;
+  std::atomic<size_t> next_ = 0;     // of unchecked_, to be claimed
+  std::future<void> ahead_;          // goes first: it uses all the others
 };
 
 }  // namespace lumen::engine

@@ -41,9 +41,12 @@ class PackedCacheTest : public testing::Test {
   // How many of the entries are found, whole and right.
   int found() {
     PackedCache c(model_.string());
+    for (const PackedCache::Entry& e : entries()) EXPECT_EQ(c.find(e.key, e.bytes.size()), nullptr) << "not yet checked";
+    c.check_ahead();
+    c.check();
     int n = 0;
     for (const PackedCache::Entry& e : entries())
-      if (const uint8_t* d = c.find(e.key, e.bytes.size()); d && c.intact(e.key)) {
+      if (const uint8_t* d = c.find(e.key, e.bytes.size())) {
         ++n;
         EXPECT_TRUE(std::equal(e.bytes.begin(), e.bytes.end(), d));
       }
@@ -70,6 +73,7 @@ TEST_F(PackedCacheTest, ReadsWhatItWrote) {
   ASSERT_TRUE(write());
   EXPECT_EQ(found(), 3);
   PackedCache c(model_.string());
+  c.check();
   EXPECT_EQ(c.find("weight 0", 999), nullptr) << "another size";
   EXPECT_EQ(c.find("weight 9", 1000), nullptr) << "another key";
 }

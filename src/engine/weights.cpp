@@ -263,9 +263,9 @@ void WeightStore::take_cached(const plan::Plan& plan) {
     std::string made_as, key;
     const uint8_t* data;
     int64_t bytes;
-    bool intact = false;
   };
   std::vector<Found> found;
+  cache_->check();
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     auto w = weights_.find(param);
@@ -274,12 +274,7 @@ void WeightStore::take_cached(const plan::Plan& plan) {
     if (const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes())))
       found.push_back({layout_key(param, u.layout), key, data, u.layout->bytes()});
   }
-  // Not earlier, beside the compiler: reading all weights drives its working set out of the caches and takes as long as it saves.
-  team_.run(static_cast<int64_t>(found.size()), 1, [&](int, int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) found[static_cast<size_t>(i)].intact = cache_->intact(found[static_cast<size_t>(i)].key);
-  });
   for (const Found& f : found) {
-    if (!f.intact) continue;
     auto mapped = target_.wrap(f.data, f.bytes);
     if (!mapped) return;
     buffers_.push_back(mapped.take());

@@ -21,6 +21,10 @@ class WeightStore {
  public:
   WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads, std::unique_ptr<PackedCache> cache);
   ~WeightStore();  // waits for the cache to be written
+  // Begins to read what the cache has, on a thread of its own: bind() will come.
+  void read_ahead() {
+    if (cache_) cache_->check_ahead();
+  }
   // Buffers of all weights a plan uses, in order; what is there already is shared. `progress(done, total)` in bytes, may be empty.
   Result<std::vector<BufferArg>> bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress);
   int64_t packed_bytes() const { return packed_bytes_; }
