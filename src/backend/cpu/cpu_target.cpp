@@ -29,7 +29,8 @@ class CpuExecutable : public Executable {
   std::string name, text;
   CodePages code;
   std::unique_ptr<cpu::DebugInfo> debug;  // goes before the code does
-  std::vector<int64_t> scratch;  // a buffer's offset in the worker's scratch memory; -1: given at launch
+  std::vector<int64_t> scratch;  // a buffer's offset in the worker's scratch memory; -1: elsewhere
+  std::vector<std::vector<uint8_t>> tables;  // a Table buffer's data; empty: given at launch
   int64_t scratch_bytes = 0;     // of all Scratch buffers together
   size_t given = 0, scalars = 0;
   int64_t grain = 1;
@@ -137,8 +138,9 @@ class CpuTarget : public Target {
     for (const loops::BufferInfo& b : kernel.buffers) {
       bool own = b.kind == loops::BufferKind::Scratch;
       out->scratch.push_back(own ? out->scratch_bytes : -1);
+      out->tables.push_back(b.data);
       if (own) out->scratch_bytes += (b.bytes + 63) / 64 * 64;
-      else ++out->given;
+      if (b.given()) ++out->given;
     }
     out->scalars = kernel.scalars.size();
     out->grain = kernel.grain;
@@ -165,6 +167,10 @@ class CpuTarget : public Target {
         uint8_t*& p = pointers_[w * n + i];
         if (code.scratch[i] >= 0) {
           p = scratch_[w].data() + code.scratch[i];
+          continue;
+        }
+        if (!code.tables[i].empty()) {
+          p = const_cast<uint8_t*>(code.tables[i].data());  // kernels do not write to tables (loops::verify)
           continue;
         }
         const BufferArg& arg = buffers[next++];

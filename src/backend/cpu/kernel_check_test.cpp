@@ -124,8 +124,8 @@ void record(const char* file, const CheckRun& run, const std::string& level, con
   number(run.kernel.buffers.size());
   size_t next = 0;
   for (const loops::BufferInfo& b : run.kernel.buffers) {
-    bool own = b.kind == loops::BufferKind::Scratch;
-    Bytes before = own ? Bytes(static_cast<size_t>(b.bytes)) : run.buffers[next];
+    bool own = !b.given();
+    Bytes before = b.kind == loops::BufferKind::Table ? b.data : own ? Bytes(static_cast<size_t>(b.bytes)) : run.buffers[next];
     number(before.size());
     number(run.ulps > 0);
     number(!own);

@@ -45,6 +45,13 @@ TEST(Kernels, LinearInEveryFormat) {
           }
 }
 
+TEST(Kernels, EmbeddingInEveryFormat) {
+  for (const std::string& format : weight_formats()) {
+    check(embedding_case(format), targets(), {});
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(Kernels, RowsOfTheLibrary) {
   for (const Case& c : row_cases({1, 5})) {
     check(c, targets(), {});

@@ -106,6 +106,8 @@ class Emitter {
       if (b.kind == BufferKind::Scratch) {
         out = {"scratch", Flavour::Scratch, scratch_};
         scratch_ += (b.bytes + 15) / 16 * 16;
+      } else if (b.kind == BufferKind::Table) {
+        out.name = "table" + number(static_cast<int64_t>(buffers_.size()));
       } else {
         out.name = "b" + number(given_++);
       }
@@ -310,14 +312,21 @@ class Emitter {
     std::string declarations, helpers;
     const BufferSpelling* spellings[] = {&d_.plain, &d_.shared, &d_.scratch};
     int binding = 0;
-    for (size_t i = 0; i < buffers_.size(); ++i) {
-      const Buffer& b = buffers_[i];
-      if (b.flavour == Flavour::Scratch) continue;
-      const BufferSpelling& how = *spellings[static_cast<int>(b.flavour)];
-      std::string calls = called(how.helpers, b.name, body_);
-      if (!calls.empty()) declarations += fill(how.declare, {{'b', b.name}, {'n', number(binding)}, {'c', k_.buffers[i].name}});
+    auto declare = [&](size_t i) {  // false: never touched
+      const BufferSpelling& how = *spellings[static_cast<int>(buffers_[i].flavour)];
+      std::string calls = called(how.helpers, buffers_[i].name, body_);
+      if (!calls.empty()) declarations += fill(how.declare, {{'b', buffers_[i].name}, {'n', number(binding)}, {'c', k_.buffers[i].name}});
       helpers += calls;
-      out.used.push_back(!calls.empty());
+      return !calls.empty();
+    };
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      if (!k_.buffers[i].given()) continue;
+      out.used.push_back(declare(i));
+      ++binding;
+    }
+    for (size_t i = 0; i < buffers_.size(); ++i) {
+      if (k_.buffers[i].kind != BufferKind::Table || !declare(i)) continue;
+      out.tables.push_back(k_.buffers[i].data);
       ++binding;
     }
     std::string own = scratch_ ? called(d_.scratch.helpers, "scratch", body_) : "";

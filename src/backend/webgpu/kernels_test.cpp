@@ -39,6 +39,14 @@ TEST(WebGpu, LinearInEveryFormat) {
   }
 }
 
+TEST(WebGpu, EmbeddingInEveryFormat) {
+  NEEDS_DEVICE();
+  for (const std::string& format : weight_formats()) {
+    check(embedding_case(format), {device()}, kTolerance);
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST(WebGpu, LinearOfManyRows) {  // several workgroups, the last one partly filled; tokens one and many
   NEEDS_DEVICE();
   for (const char* format : {"f32", "q4_0", "q4_k", "q6_k"})

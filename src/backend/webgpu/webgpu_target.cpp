@@ -51,6 +51,7 @@ class Pipeline : public Executable {
   size_t scalars = 0;
   abi::ComputePipeline pipeline = nullptr;
   abi::BindGroupLayout layout = nullptr;
+  std::vector<std::unique_ptr<DeviceBuffer>> tables;  // shader.tables, on the device
 };
 
 class WebGpuTarget : public Target {
@@ -90,6 +91,10 @@ class WebGpuTarget : public Target {
     });
     if (!wrong.empty() || !out->pipeline) return Error{"kernel " + kernel.name + ": the device refuses its WGSL: " + wrong};
     out->layout = fn_.ComputePipelineGetBindGroupLayout(out->pipeline, 0);
+    for (const std::vector<uint8_t>& data : shader.tables) {
+      LUMEN_TRY(table, wrap(data.data(), static_cast<int64_t>(data.size())));
+      out->tables.push_back(std::move(table));
+    }
     out->shader = std::move(shader);
     return std::unique_ptr<Executable>(std::move(out));
   }
@@ -163,11 +168,16 @@ class WebGpuTarget : public Target {
         return misfit("buffer " + std::to_string(i) + " begins at " + std::to_string(offset) + ", expected a multiple of 256 inside it");
       entries.push_back(entry(i, b->get(), offset, b->capacity() - offset));
     }
+    size_t binding = buffers.size();
+    for (const auto& table : code->tables) {
+      auto* b = static_cast<GpuBuffer*>(table.get());
+      entries.push_back(entry(binding++, b->get(), 0, b->capacity()));
+    }
     int64_t at_once = items;
     if (code->shader.scratch_bytes) {
       at_once = std::clamp<int64_t>(std::min(kScratch, most_) / code->shader.scratch_bytes, 1, std::max<int64_t>(items, 1));
       LUMEN_CHECK(grow_scratch(at_once * code->shader.scratch_bytes));
-      entries.push_back(entry(buffers.size(), scratch_->get(), 0, scratch_->capacity()));
+      entries.push_back(entry(binding, scratch_->get(), 0, scratch_->capacity()));
     }
     for (int64_t first = 0; first < items; first += at_once)
       LUMEN_CHECK(dispatch(*code, entries, scalars, first, std::min(at_once, items - first)));
@@ -219,7 +229,7 @@ class WebGpuTarget : public Target {
     std::vector<int32_t> data = {static_cast<int32_t>(first), static_cast<int32_t>(count)};
     for (int64_t s : scalars) data.push_back(static_cast<int32_t>(s));
     std::memcpy(staged_.data() + at, data.data(), data.size() * 4);
-    size_t binding = code.shader.used.size() + (code.shader.scratch_bytes ? 1 : 0);
+    size_t binding = code.shader.used.size() + code.tables.size() + (code.shader.scratch_bytes ? 1 : 0);
     entries.push_back(entry(binding, launches_, at, code.shader.launch_bytes));
     abi::BindGroupDescriptor d{};
     d.layout = code.layout;

@@ -14,7 +14,14 @@ Builder::Builder(std::string name) {
 }
 
 int Builder::buffer(std::string name, BufferKind kind, int64_t bytes) {
-  k_.buffers.push_back({std::move(name), kind, bytes});
+  k_.buffers.push_back({std::move(name), kind, bytes, {}});
+  return static_cast<int>(k_.buffers.size()) - 1;
+}
+
+int Builder::table(std::vector<uint8_t> data) {
+  for (size_t i = 0; i < k_.buffers.size(); ++i)
+    if (k_.buffers[i].kind == BufferKind::Table && k_.buffers[i].data == data) return static_cast<int>(i);
+  k_.buffers.push_back({"table", BufferKind::Table, 0, std::move(data)});
   return static_cast<int>(k_.buffers.size()) - 1;
 }
 

@@ -14,6 +14,7 @@ class Builder {
   Kernel& kernel() { return k_; }
 
   int buffer(std::string name, BufferKind kind, int64_t bytes = 0);
+  int table(std::vector<uint8_t> data);  // equal tables are one buffer
   Reg scalar(const std::string& name);  // an I64 argument; the same register when asked again
   Reg begin() const { return k_.begin; }
   Reg end() const { return k_.end; }

@@ -129,6 +129,9 @@ class Evaluator {
       if (k.buffers[i].kind == BufferKind::Scratch) {
         scratch_[i].assign(static_cast<size_t>(k.buffers[i].bytes), 0xA5);
         buffers_.push_back({scratch_[i].data(), k.buffers[i].bytes});
+      } else if (k.buffers[i].kind == BufferKind::Table) {
+        scratch_[i] = k.buffers[i].data;
+        buffers_.push_back({scratch_[i].data(), static_cast<int64_t>(scratch_[i].size())});
       } else {
         buffers_.push_back(next < buffers.size() ? buffers[next] : EvalBuffer{});
         ++next;

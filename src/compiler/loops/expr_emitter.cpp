@@ -1,6 +1,9 @@
 // Expressions to loop IR: index arithmetic, loads, decoding of blocks, reductions.
 #include "compiler/loops/expr_emitter.h"
 
+#include <bit>
+#include <cstring>
+
 #include "base/assert.h"
 
 namespace lumen::loops {
@@ -112,6 +115,8 @@ Reg ExprEmitter::value(const ExprPtr& e, int lanes) {
     case Ek::Bitcast:
       if (e->type == DType::F32 && !is_float(e->args[0]->type)) return keep(e, lanes, b_.op(LOp::BitsF, {value(e->args[0], lanes)}));
       if (is_float(e->args[0]->type) && size_of(e->type) == 4) return keep(e, lanes, b_.op(LOp::BitsI, {value(e->args[0], lanes)}));
+      if (is_float(e->type) && !is_float(e->args[0]->type)) return keep(e, lanes, from_half_bits(value(e->args[0], lanes), e->type, lanes));
+      if (is_float(e->args[0]->type) && size_of(e->type) < 4) return fail("the bits of a 16-bit float", lanes);
       if (size_of(e->type) < 4 && !is_float(e->type)) return keep(e, lanes, wrap(value(e->args[0], lanes), e->type));
       return keep(e, lanes, value(e->args[0], lanes));
     case Ek::Cast: {
@@ -209,6 +214,19 @@ Reg ExprEmitter::int_value_op(const ExprPtr& e, int lanes) {
   return fail("integer operation " + std::string(ir::name(e->op)), lanes);
 }
 
+// The number whose bits, as f16 or bf16, are the low half of x.
+Reg ExprEmitter::from_half_bits(Reg x, DType type, int lanes) {
+  auto constant = [&](int64_t v) { return b_.i32(v, lanes); };
+  if (type == DType::BF16) return b_.op(LOp::BitsF, {b_.op(LOp::Shl, {x}, 16)});
+  Reg size = b_.op(LOp::And, {x, constant(0x7FFF)}), sign = b_.op(LOp::Shl, {b_.op(LOp::And, {x, constant(0x8000)})}, 16);
+  Reg shifted = b_.op(LOp::Shl, {size}, 13);
+  Reg normal = b_.add(shifted, constant(112 << 23)), special = b_.op(LOp::Or, {shifted, constant(0x7F800000)});  // infinite, or no number
+  Reg small = b_.op(LOp::BitsI, {b_.mul(b_.op(LOp::CvtF, {size}), b_.f32(0x1p-24, lanes))});                      // subnormal
+  Reg large = b_.op(LOp::Select, {b_.op(LOp::CmpLt, {size, constant(0x7C00)}), normal, special});
+  Reg bits = b_.op(LOp::Select, {b_.op(LOp::CmpLt, {size, constant(0x400)}), small, large});
+  return b_.op(LOp::BitsF, {b_.op(LOp::Or, {bits, sign})});
+}
+
 Reg ExprEmitter::table(const ExprPtr& e, int lanes) {
   const std::vector<double>& t = *e->table;
   Reg i = value(e->args[0], lanes);
@@ -217,12 +235,17 @@ Reg ExprEmitter::table(const ExprPtr& e, int lanes) {
     for (size_t k = 0; k < t.size(); ++k) bytes[k] = static_cast<uint8_t>(static_cast<int>(t[k]));
     return wrap(b_.lut16(i, bytes), e->type);
   }
-  if (t.size() > 256) return fail("a table of more than 256 entries outside a weight's integer form", lanes);
+  if (lanes != 1) return fail("a vector lookup in a table of more than 16 bytes", lanes);
   bool flt = is_float(e->type);
-  auto entry = [&](double x) { return flt ? b_.f32(x, lanes) : b_.i32(static_cast<int64_t>(x), lanes); };
-  Reg r = entry(t[0]);
-  for (size_t k = 1; k < t.size(); ++k) r = b_.op(LOp::Select, {b_.op(LOp::CmpEq, {i, b_.i32(static_cast<int64_t>(k), lanes)}), entry(t[k]), r});
-  return r;
+  std::vector<uint8_t> data(t.size() * 4);
+  for (size_t k = 0; k < t.size(); ++k) {
+    uint32_t bits = flt ? std::bit_cast<uint32_t>(static_cast<float>(t[k])) : static_cast<uint32_t>(static_cast<int64_t>(t[k]));
+    std::memcpy(data.data() + 4 * k, &bits, 4);
+  }
+  Reg last = b_.i32(static_cast<int64_t>(t.size()) - 1, 1);
+  i = b_.op(LOp::Max, {b_.op(LOp::Min, {i, last}), b_.i32(0, 1)});  // rules look inside; nothing else is ever read
+  Ty ty = flt ? Ty::F32 : Ty::I32;
+  return b_.load(ty, 1, flt ? DType::F32 : DType::I32, {b_.table(std::move(data)), b_.mul_imm(b_.op(LOp::ToI64, {i}), 4), {}, 0});
 }
 
 // --- memory ---------------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ class ExprEmitter {
   Reg decode(const ir::ExprPtr& e, int lanes);
   Reg reduce(const ir::ExprPtr& e);
   Reg table(const ir::ExprPtr& e, int lanes);
+  Reg from_half_bits(Reg x, DType type, int lanes);
   Reg wrap(Reg r, DType t);
   const ir::Type& operand_type(int operand) const { return f_.values[v_.operands[operand]].type; }
 

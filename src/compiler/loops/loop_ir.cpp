@@ -119,12 +119,12 @@ std::string print_stmt(const Kernel& k, const Stmt& s) {
 }
 
 std::string print(const Kernel& k) {
-  static constexpr const char* kKinds[] = {"in", "out", "inout", "scratch"};
+  static constexpr const char* kKinds[] = {"in", "out", "inout", "scratch", "table"};
   std::string out = "kernel " + k.name + "(";
   for (size_t i = 0; i < k.buffers.size(); ++i) {
     const BufferInfo& b = k.buffers[i];
     out += (i ? ", " : "") + std::string(kKinds[static_cast<int>(b.kind)]) + " " + b.name;
-    if (b.kind == BufferKind::Scratch) out += "[" + std::to_string(b.bytes) + "]";
+    if (!b.given()) out += "[" + std::to_string(b.kind == BufferKind::Table ? static_cast<int64_t>(b.data.size()) : b.bytes) + "]";
   }
   for (size_t i = 0; i < k.scalars.size(); ++i)
     out += (i ? ", " : "; ") + k.scalars[i] + "=" + (i < k.scalar_regs.size() ? print_reg(k, k.scalar_regs[i]) : "?");
@@ -251,8 +251,9 @@ class Verifier {
       if (!reads(s, r, assigned)) return false;
       if (!is_i64(r)) return fail(s, "an offset or count is not i64");
     }
-    if (s.op == LOp::Store && k_.buffers[s.at.buffer].kind == BufferKind::Input)
-      return fail(s, "stores to input '" + k_.buffers[s.at.buffer].name + "'");
+    BufferKind kind = k_.buffers[s.at.buffer].kind;
+    if (s.op == LOp::Store && (kind == BufferKind::Input || kind == BufferKind::Table))
+      return fail(s, "stores to " + std::string(kind == BufferKind::Input ? "input" : "table") + " '" + k_.buffers[s.at.buffer].name + "'");
     return true;
   }
 

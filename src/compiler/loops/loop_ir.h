@@ -102,11 +102,14 @@ struct Stmt {
   std::string text;            // Comment
 };
 
-enum class BufferKind : uint8_t { Input, Output, InOut, Scratch };  // Scratch: private to one worker, `bytes` long, 64-byte aligned
+// Scratch: private to one worker, `bytes` long, 64-byte aligned. Table: constants that the kernel brings itself.
+enum class BufferKind : uint8_t { Input, Output, InOut, Scratch, Table };
 struct BufferInfo {
   std::string name;
   BufferKind kind;
-  int64_t bytes = 0;  // Scratch
+  int64_t bytes = 0;          // Scratch
+  std::vector<uint8_t> data;  // Table
+  bool given() const { return kind != BufferKind::Scratch && kind != BufferKind::Table; }  // by whoever launches the kernel
 };
 
 // Product of ceil(symbol or constant / divisor): how many items the outermost, parallel loop has.
@@ -118,7 +121,7 @@ struct CountFactor {
 
 // One kernel. The body handles the items [begin, end), given as I64 registers; items are independent of each other.
 // CPU calling convention: void f(uint8_t* const* buffers, const int64_t* scalars, int64_t begin, int64_t end), buffers in
-// order of `buffers` (a Scratch buffer's pointer is the calling worker's own), scalars in order of `scalars`.
+// order of `buffers` (a Scratch buffer's pointer is the calling worker's own, a Table's points at a copy of its data), scalars in order of `scalars`.
 // GPU: one invocation an item, begin = its number, end = begin + 1.
 struct Kernel {
   std::string name;

@@ -127,6 +127,15 @@ inline Case linear_case(const std::string& format, int64_t k, int64_t n, int64_t
   return c;
 }
 
+// Rows of a table in its own storage, the last one and one of them twice.
+inline Case embedding_case(const std::string& format) {
+  ir::FormatRef f = sema::testing::find_format(format);
+  Case c = make_case("embedding", {{"D", f && f->block > 1 ? 2 * int64_t{f->block} : int64_t{24}}, {"V", int64_t{9}}, {"W", format}}, {{"T", 5}}, 11, true, 0);
+  set_ints(c, "tokens", {3, 8, 0, 3, 5});
+  c.what = "embedding<" + format + ">";
+  return c;
+}
+
 inline std::vector<Case> row_cases(std::initializer_list<int64_t> tokens) {
   const std::vector<std::pair<std::string, Bind>> kernels = {{"rms_norm", {{"D", int64_t{576}}, {"eps", 1e-5}}},
                                                              {"rms_norm", {{"D", int64_t{13}}, {"eps", 1e-5}}},
@@ -144,7 +153,6 @@ inline std::vector<Case> row_cases(std::initializer_list<int64_t> tokens) {
   return out;
 }
 
-// Two sequences of ragged lengths over scattered pages.
 // Two sequences in one batch: a few single tokens, or (prompt) 70 tokens that come in blocks, 39 of one sequence in front of 31 of the
 // other, so that a block holds both and pages are shared across its end. hint: 1 and 4 are plans for decoding, 0 is for prompts.
 inline Case attention_case(int64_t heads, int64_t groups, int64_t width, int64_t window, bool prompt = false, int hint = 0) {

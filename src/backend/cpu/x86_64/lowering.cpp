@@ -105,11 +105,11 @@ void Lowering::plan_block(const std::vector<Stmt>& body) {
   }
 }
 
-// Buffers may be parts of one memory, but for scratch ones, which are apart from all others.
+// Buffers may be parts of one memory, but for the kernel's own, which are apart from all others.
 bool Lowering::may_overwrite(const Stmt& s, const Stmt& load) const {
   if (s.kind != Stmt::OpStmt || s.op != LOp::Store) return false;
-  auto scratch = [&](const Stmt& t) { return k_.buffers[t.at.buffer].kind == loops::BufferKind::Scratch; };
-  return s.at.buffer == load.at.buffer || (!scratch(s) && !scratch(load));
+  auto given = [&](const Stmt& t) { return k_.buffers[t.at.buffer].given(); };
+  return s.at.buffer == load.at.buffer || (given(s) && given(load));
 }
 
 // A comparison that one branch reads, right after it, or at avx512 one selection: made as flags or as a mask register there.
