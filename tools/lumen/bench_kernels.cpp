@@ -16,7 +16,7 @@ struct Options {
   bool json = false;
 };
 
-// The formats asked for, or all that need no parameters and can be encoded.
+// The formats asked for, or all that need no parameters.
 Result<std::vector<std::string>> chosen(const sema::Library& lib, const std::string& list) {
   std::vector<std::string> out;
   if (list.empty()) {

@@ -24,6 +24,7 @@ Action declare_hidden(Arguments& a);
 Action declare_tokenize(Arguments& a);
 Action declare_detokenize(Arguments& a);
 Action declare_inspect(Arguments& a);
+Action declare_perplexity(Arguments& a);
 Action declare_bench(Arguments& a);
 Action declare_bench_kernels(Arguments& a);
 Action declare_compile(Arguments& a);

@@ -180,4 +180,22 @@ engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t e
   return b;
 }
 
+Status run_rows(Opened& model, const std::vector<int32_t>& ids, int64_t first, const std::function<void(int64_t, const float*)>& row) {
+  int64_t n = static_cast<int64_t>(ids.size());
+  for (int64_t at = 0; at < n;) {
+    int64_t end = std::min(n, at + model.max_batch());
+    int64_t wanted = std::max(at, first);
+    if (end > wanted) end = std::min(end, wanted + model.max_rows());
+    engine::Batch b = batch_of(ids, at, end);
+    for (int64_t i = wanted; i < end; ++i) b.rows.push_back(static_cast<int32_t>(i - at));
+    bool any = !b.rows.empty();
+    if (!any) b.rows.push_back(static_cast<int32_t>(end - at - 1));
+    LUMEN_TRY(logits, model.step(b));
+    if (any)
+      for (int64_t i = wanted; i < end; ++i) row(i, logits + (i - wanted) * model.vocab());
+    at = end;
+  }
+  return ok_status();
+}
+
 }  // namespace lumen::tool

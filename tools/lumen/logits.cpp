@@ -1,4 +1,4 @@
-// lumen logits: the whole prompt is run in steps of what the model takes; rows of the last N tokens are printed.
+// lumen logits: the rows of the last N tokens of a prompt.
 #include <algorithm>
 #include <numeric>
 
@@ -16,25 +16,6 @@ struct Options {
   bool json = false;
 };
 
-// Calls row(position, logits) for the last `last` tokens, in order.
-Status run_rows(Opened& model, const std::vector<int32_t>& ids, int64_t last, const std::function<void(int64_t, const float*)>& row) {
-  int64_t n = static_cast<int64_t>(ids.size()), first = std::max<int64_t>(0, n - last);
-  for (int64_t at = 0; at < n;) {
-    int64_t end = std::min(n, at + model.max_batch());
-    int64_t wanted = std::max(at, first);
-    if (end > wanted) end = std::min(end, wanted + model.max_rows());
-    engine::Batch b = batch_of(ids, at, end);
-    for (int64_t i = wanted; i < end; ++i) b.rows.push_back(static_cast<int32_t>(i - at));
-    bool any = !b.rows.empty();
-    if (!any) b.rows.push_back(static_cast<int32_t>(end - at - 1));
-    LUMEN_TRY(logits, model.step(b));
-    if (any)
-      for (int64_t i = wanted; i < end; ++i) row(i, logits + (i - wanted) * model.vocab());
-    at = end;
-  }
-  return ok_status();
-}
-
 void print_best(const Opened& m, int64_t position, const float* logits) {
   std::vector<int32_t> order(static_cast<size_t>(m.vocab()));
   std::iota(order.begin(), order.end(), 0);
@@ -49,12 +30,12 @@ void print_best(const Opened& m, int64_t position, const float* logits) {
 Status logits(const Arguments& a, const Options& o) {
   LUMEN_TRY(m, open_chosen(a, o.model));
   LUMEN_TRY(ids, prompt_ids(a, o.prompt, m));
-  if (!o.json) return run_rows(m, ids, o.last, [&](int64_t i, const float* row) { print_best(m, i, row); });
+  if (!o.json) return run_rows(m, ids, static_cast<int64_t>(ids.size()) - o.last, [&](int64_t i, const float* row) { print_best(m, i, row); });
   JsonWriter w;
   w.begin_object().key("tokens").begin_array();
   for (int32_t t : ids) w.value(t);
   w.end_array().key("logits").begin_array();
-  LUMEN_CHECK(run_rows(m, ids, o.last, [&](int64_t, const float* row) {
+  LUMEN_CHECK(run_rows(m, ids, static_cast<int64_t>(ids.size()) - o.last, [&](int64_t, const float* row) {
     w.begin_array();
     for (int64_t i = 0; i < m.vocab(); ++i) w.value(row[i]);
     w.end_array();

@@ -16,6 +16,7 @@ std::span<const Command> commands() {
       {"tokenize", "text to token ids", declare_tokenize},
       {"detokenize", "token ids to text", declare_detokenize},
       {"inspect", "what a model file holds and what Lumen will do with it", declare_inspect},
+      {"perplexity", "how well a model predicts a text", declare_perplexity},
       {"bench", "measure prefill and decode speed", declare_bench},
       {"bench-kernels", "measure the matrix product of each weight format", declare_bench_kernels},
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},

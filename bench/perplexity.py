@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""Perplexity by Lumen and by llama.cpp, on the same text, model file by model file.
+
+  perplexity.py MODEL.gguf… [--text FILE] [--tokens 20000] [--lumen build/lumen] [--peers build/peers]
+
+Both engines cut the text into chunks of 512 tokens and judge the second half of each (`lumen perplexity --help`). The text, where none is
+given, is the documentation in Flask's source package (BSD-3-Clause), fetched by pip at a pinned version. llama-perplexity comes from
+bench/build_peers.sh. Printed is a table; the last column is Lumen's perplexity over llama.cpp's.
+"""
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+PACKAGE, VERSION = "flask", "3.0.3"
+CHUNK = 512
+
+
+def text_file(build):
+    """The .rst files of the package, in order of their names, as one file."""
+    out = build / f"{PACKAGE}-{VERSION}.txt"
+    if not out.exists():
+        build.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+                        "-d", build, f"{PACKAGE}=={VERSION}"], check=True)
+        with tarfile.open(next(build.glob(f"{PACKAGE}-{VERSION}.tar.gz"))) as tar:
+            pages = sorted((m for m in tar if re.search(r"/docs/.*\.rst$", m.name)), key=lambda m: m.name)
+            text = "\n".join(tar.extractfile(m).read().decode() for m in pages)
+        part = out.with_suffix(".part")
+        part.write_text(text)
+        part.rename(out)
+    return out
+
+
+def lumen(binary, model, text, chunks, exact=()):
+    done = subprocess.run([binary, "perplexity", model, text, "--chunk", str(CHUNK), "--chunks", str(chunks), "--json", *exact],
+                          stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def llamacpp(binary, model, text, chunks):
+    done = subprocess.run([binary, "-m", model, "-f", text, "-c", str(CHUNK), "-b", str(CHUNK), "--chunks", str(chunks), "-fa", "on",
+                           "-t", str(os.cpu_count())], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True)
+    found = re.search(r"Final estimate: PPL = ([0-9.]+) \+/- ([0-9.]+)", done.stdout)
+    if not found:
+        sys.exit(f"perplexity.py: {binary} printed no estimate: {done.stdout[-400:]}")
+    return float(found[1])
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ap.add_argument("models", nargs="+", metavar="MODEL", type=Path)
+    ap.add_argument("--text", type=Path)
+    ap.add_argument("--tokens", type=int, default=20000, help="of the text, at most")
+    ap.add_argument("--lumen", default=REPO / "build/lumen", type=Path)
+    ap.add_argument("--peers", default=REPO / "build/peers", type=Path)
+    args = ap.parse_args()
+    peer = args.peers / "bin/llama-perplexity"
+    if not peer.exists():
+        sys.exit(f"perplexity.py: no {peer}; bench/build_peers.sh builds it")
+    text = args.text or text_file(REPO / "build/perplexity")
+    print("| model | tokens judged | Lumen | llama.cpp | Lumen / llama.cpp |\n|---|---|---|---|---|")
+    for model in args.models:
+        ours = lumen(args.lumen, model, text, args.tokens // CHUNK)
+        theirs = llamacpp(peer, model, text, ours["chunks"])
+        print(f"| {model.stem} | {ours['tokens']} | {ours['perplexity']:.4f} | {theirs:.4f} | {ours['perplexity'] / theirs:.4f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

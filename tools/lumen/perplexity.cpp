@@ -1,0 +1,98 @@
+// lumen perplexity: exp of the mean negative log-likelihood of a text's tokens. The text is cut into chunks of --chunk tokens, each read
+// from an empty context; tokens of a chunk's second half are judged, so that each has at least half a chunk before it. Where the
+// tokenizer begins texts with a special token, every chunk begins with it, in the place of its own first token. That is what
+// llama.cpp's llama-perplexity measures, so that figures can be compared.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "command.h"
+#include "common.h"
+#include "json_writer.h"
+
+namespace lumen::tool {
+namespace {
+
+struct Options {
+  ModelChoice model;
+  std::string file;
+  int64_t chunk = 512, chunks = 0;
+  bool json = false;
+};
+
+// Sums over the tokens judged.
+struct Likelihood {
+  int64_t count = 0;
+  double sum = 0, squares = 0;  // of negative log-likelihoods, in nats
+
+  void add(const float* logits, int64_t vocab, int32_t token) {
+    double largest = *std::max_element(logits, logits + vocab), total = 0;
+    for (int64_t i = 0; i < vocab; ++i) total += std::exp(static_cast<double>(logits[i]) - largest);
+    double nll = largest + std::log(total) - static_cast<double>(logits[token]);
+    ++count;
+    sum += nll;
+    squares += nll * nll;
+  }
+  double mean() const { return sum / static_cast<double>(count); }
+  double perplexity() const { return std::exp(mean()); }
+  double error() const {  // standard error of the perplexity
+    if (count < 2) return 0;
+    double n = static_cast<double>(count), variance = std::max(0.0, squares / n - mean() * mean()) / (n - 1);
+    return perplexity() * std::sqrt(variance);
+  }
+};
+
+Result<std::string> read_text(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  if (!in.is_open() || in.bad()) return Error{path + ": cannot be read: expected a text file"};
+  if (text.empty()) return Error{path + ": the file is empty: expected a text"};
+  return text;
+}
+
+Status perplexity(const Arguments& a, Options o) {
+  if (a.given("--ctx")) return Error{"--ctx: the context is a chunk long here: expected --chunk", true};
+  LUMEN_TRY(text, read_text(o.file));
+  o.model.context = o.chunk;
+  LUMEN_TRY(m, open_chosen(a, o.model));
+  LUMEN_TRY(ids, m.encode(text, true, false));
+  int64_t chunks = static_cast<int64_t>(ids.size()) / o.chunk;
+  if (chunks == 0)
+    return Error{o.file + ": the text has " + std::to_string(ids.size()) + " tokens: expected at least one chunk of " + std::to_string(o.chunk) + " (--chunk)"};
+  if (o.chunks > 0) chunks = std::min(chunks, o.chunks);
+  bool begins = m.tokenizer->spec().add_bos;
+  auto progress = progress_bar("reading");
+  Likelihood all;
+  for (int64_t c = 0; c < chunks; ++c) {
+    std::vector<int32_t> part(ids.begin() + c * o.chunk, ids.begin() + (c + 1) * o.chunk);
+    if (begins) part[0] = m.tokenizer->spec().bos;
+    int64_t judged = o.chunk / 2;  // the first token whose successor is judged
+    std::vector<int32_t> read(part.begin(), part.end() - 1);
+    LUMEN_CHECK(run_rows(m, read, judged, [&](int64_t i, const float* logits) { all.add(logits, m.vocab(), part[static_cast<size_t>(i) + 1]); }));
+    progress(c + 1, chunks);
+  }
+  if (!o.json)
+    return print_out("perplexity " + fixed(all.perplexity(), 4) + " +/- " + fixed(all.error(), 4) + " over " + std::to_string(all.count) + " tokens of " +
+                     std::to_string(chunks) + " chunks of " + std::to_string(o.chunk) + "\n");
+  JsonWriter w;
+  w.begin_object().key("perplexity").value(all.perplexity()).key("error").value(all.error()).key("nll").value(all.mean());
+  w.key("tokens").value(all.count).key("chunks").value(chunks).key("chunk").value(o.chunk).end_object();
+  return print_out(w.take() + "\n");
+}
+
+}  // namespace
+
+Action declare_perplexity(Arguments& a) {
+  auto o = std::make_shared<Options>();
+  declare_model(a, o->model, true, false);
+  a.positional("FILE", o->file, "a text, UTF-8", true);
+  a.integer("--chunk", o->chunk, 8, 1 << 20, "tokens read from an empty context; the second half of them is judged (default 512)");
+  a.integer("--chunks", o->chunks, 1, 1 << 24, "at most so many chunks (default: the whole text)");
+  a.flag("--exact", o->model.exact, "dequantised weights, f32 throughout");
+  a.flag("--json", o->json, "as JSON: perplexity, its standard error, mean negative log-likelihood in nats, tokens judged");
+  return [&a, o] { return perplexity(a, *o); };
+}
+
+}  // namespace lumen::tool
