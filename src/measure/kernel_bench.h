@@ -29,8 +29,8 @@ struct KernelSpeed {
   double decode_bytes = 0;        // bytes of packed weight read a second, median
 };
 
-// `kernel`: a function of the library (x: f32[T, K], w: W[N, K]). Random weights. Errors: a format that is not known, has no encoder, or
-// does not fit K.
+// `kernel`: a function of the library (x: f32[T, K], w: W[N, K]). Random weights. Errors: a format that is not known or does not
+// fit K.
 Result<KernelSpeed> bench_kernel(const sema::Library& lib, Target& target, const std::string& kernel, const std::string& format,
                                  const KernelBenchOptions& options);
 
