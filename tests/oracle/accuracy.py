@@ -98,7 +98,7 @@ def llamacpp_version():
 
 
 def llamacpp_kl(name, path, prompts, ref, cache):
-    """{prompt: mean KL}, and the version; computed where xllamacpp is installed, read from the file elsewhere."""
+    """{prompt: kl()}, and the version; computed where xllamacpp is installed, read from the file elsewhere."""
     version = llamacpp_version()
     if version is None:
         known = json.loads(KL_FILE.read_text()).get(name) if KL_FILE.exists() else None
@@ -118,7 +118,7 @@ def llamacpp_kl(name, path, prompts, ref, cache):
 
 
 def kl(ref, got, ids):
-    """Mean over the last positions of ids, but for position 0, of KL(softmax(ref) || softmax(got)), in nats."""
+    """Mean over the last positions of ids of KL(softmax(ref) || softmax(got)), in nats: [without position 0, with it where it is one]."""
     if ref.shape != got.shape:
         raise SystemExit(f"accuracy.py: logits have shape {got.shape}, expected {ref.shape}")
 
@@ -129,8 +129,9 @@ def kl(ref, got, ids):
         x = x - x.max(axis=1, keepdims=True)
         return x - np.log(np.exp(x).sum(axis=1, keepdims=True))
 
-    a, b = log_softmax(ref[first:]), log_softmax(got[first:])
-    return float(np.mean(np.sum(np.exp(a) * (a - b), axis=1)))
+    a, b = log_softmax(ref), log_softmax(got)
+    each = np.sum(np.exp(a) * (a - b), axis=1)
+    return [float(np.mean(each[first:])), float(np.mean(each))]
 
 
 class Lumen:
@@ -163,7 +164,7 @@ class Lumen:
 
 def measured(name, path, lumen, cache):
     """measure(), or what it gave for the same program, model and prompts before."""
-    made_from = json.dumps([path.stat().st_size, prompts_of(name), LAST, sorted(HIDDEN_PROMPTS), reference.VERSION])
+    made_from = json.dumps(["kl with position 0", path.stat().st_size, prompts_of(name), LAST, sorted(HIDDEN_PROMPTS), reference.VERSION])
     program = hashlib.sha256(Path(lumen.binary).read_bytes()).hexdigest()[:12]
     file = cache.dir / f"lumen-{name}-{program}-{hashlib.sha256(made_from.encode()).hexdigest()[:12]}.json"
     if not file.exists():
@@ -180,8 +181,10 @@ def measure(name, path, lumen, cache):
         want = ref[f"{p}/logits"]
         exact = lumen.logits(path, ids, want.shape, True)
         fast = lumen.logits(path, ids, want.shape, False)
+        (own, own_all), (other, other_all) = kl(want, fast, ids), peer[p]
         row = {
-            "prompt": p, "tokens": len(ids), "exact": float(np.abs(exact - want).max()), "kl": kl(want, fast, ids), "peer": peer[p],
+            "prompt": p, "tokens": len(ids), "exact": float(np.abs(exact - want).max()), "kl": own, "peer": other,
+            "kl_all": own_all, "peer_all": other_all,
             "same_best": float(np.mean(fast.argmax(1) == want.argmax(1))), "hidden": [],
         }
         for layer in ref["layers"] if p in HIDDEN_PROMPTS else []:
@@ -198,7 +201,7 @@ def summary(result):
     mean = lambda key: float(np.mean([r[key] for r in rows]))  # noqa: E731
     return {
         "exact": max(r["exact"] for r in rows), "kl": mean("kl"), "peer": mean("peer"), "ratio": mean("kl") / mean("peer"),
-        "same_best": mean("same_best"), "hidden": [max(r["hidden"][i] for r in rows if r["hidden"]) for i in range(3)],
+        "ratio_all": mean("kl_all") / mean("peer_all"), "same_best": mean("same_best"), "hidden": [max(r["hidden"][i] for r in rows if r["hidden"]) for i in range(3)],
     }
 
 
@@ -220,16 +223,17 @@ def table(results, lumen):
         "Made by `tests/oracle/accuracy.py`; do not edit. The reference is `tests/oracle/reference.py`: numpy in float64 over the",
         f"file's dequantised weights. Each prompt's last {LAST} positions are compared; KL is the mean divergence of the output",
         "distribution from the reference's, in nats, without position 0, where activations are so large that 8-bit ones lose the prediction",
-        "(llama.cpp's KL there reaches 6.1 on Qwen2.5-Coder-1.5B, where it would be all of its mean). llama.cpp (PyPI `xllamacpp` " + results[0]["xllamacpp"] + ") runs on its defaults.",
+        "(llama.cpp's KL there reaches 6.1 on Qwen2.5-Coder-1.5B, where it would be all of its mean; the second ratio is that of the means",
+        "with position 0). llama.cpp (PyPI `xllamacpp` " + results[0]["xllamacpp"] + ") runs on its defaults.",
         f"Hidden states are compared {mode} on {len(HIDDEN_PROMPTS)} prompts: |difference| / |reference| at the embedding, the middle and the last layer.", "",
         f"Bounds: `--exact` at most {EXACT_BOUND} away; mean KL at most {KL_BOUND} times llama.cpp's.", "",
-        "| model | prompts | `--exact` max \\|Δ\\| | mean KL, Lumen | mean KL, llama.cpp | ratio | same best token | hidden: embedding, middle, last |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | prompts | `--exact` max \\|Δ\\| | mean KL, Lumen | mean KL, llama.cpp | ratio | with position 0 | same best token | hidden: embedding, middle, last |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for r in results:
         s = summary(r)
         out.append(
-            f"| {MODELS[r['name']][0]} | {len(r['rows'])} | {s['exact']:.1e} | {s['kl']:.2e} | {s['peer']:.2e} | {s['ratio']:.2f} | "
+            f"| {MODELS[r['name']][0]} | {len(r['rows'])} | {s['exact']:.1e} | {s['kl']:.2e} | {s['peer']:.2e} | {s['ratio']:.2f} | {s['ratio_all']:.2f} | "
             f"{100 * s['same_best']:.0f}% | {', '.join(f'{h:.0e}' for h in s['hidden'])} |")
     for r in results:
         out += ["", f"## {MODELS[r['name']][0]}", "", "| prompt | tokens | `--exact` max \\|Δ\\| | KL, Lumen | KL, llama.cpp |", "|---|---|---|---|---|"]
@@ -243,8 +247,8 @@ def prepare(names, paths, cache):
         prompts = prompts_of(name)
         ref = reference_of(paths[name], prompts, cache)
         values, version = llamacpp_kl(name, paths[name], prompts, ref, cache)
-        say(f"{name}: llama.cpp's mean KL from the reference {np.mean(list(values.values())):.3e}")
-        known[name] = {"xllamacpp": version, "kl": {p: float(f"{v:.6e}") for p, v in values.items()}}
+        say(f"{name}: llama.cpp's mean KL from the reference {np.mean([v[0] for v in values.values()]):.3e}")
+        known[name] = {"xllamacpp": version, "kl": {p: [float(f"{x:.6e}") for x in v] for p, v in values.items()}}
         KL_FILE.write_text(json.dumps(known, indent=1) + "\n")
 
 
