@@ -12,6 +12,7 @@ import argparse
 import ctypes
 import importlib.util
 import json
+import os
 import re
 import subprocess
 import sys
@@ -134,7 +135,8 @@ def decoder(lib, name):
 
 
 def logits_of(lumen, path, ids):
-    run = subprocess.run([lumen, "logits", path, "--tokens", ",".join(map(str, ids)), "--last", str(LAST), "--json"], capture_output=True, text=True)
+    run = subprocess.run([lumen, "logits", path, "--tokens", ",".join(map(str, ids)), "--last", str(LAST), "--json"], capture_output=True, text=True,
+                         env={**os.environ, "LUMEN_CACHE": "off"})
     if run.returncode:
         raise SystemExit(f"format_table.py: {run.stderr.strip()}")
     return np.array(json.loads(run.stdout)["logits"], np.float32)
@@ -146,10 +148,17 @@ def measure(lib, name, number, block, size, source, lumen, prompts):
         changed = write(lib, source, path, number, block, size)
         exact, _ = reference.Reference(path, formats=decoder(lib, name) if name in NOT_DECODED else None).run(prompts, LAST, (), lambda *_: None)
         peer = LlamaCpp(path)
-        theirs = [kl(want, peer.logits(ids, LAST), ids) for want, ids in zip(exact, prompts)]
-        ours = [kl(want, logits_of(lumen, path, ids), ids) for want, ids in zip(exact, prompts)]
+        theirs = [kl(want, peer.logits(ids, LAST), ids)[0] for want, ids in zip(exact, prompts)]
+        ours = [kl(want, logits_of(lumen, path, ids), ids)[0] for want, ids in zip(exact, prompts)]
         form = form_of(lumen, path, name)
-    return {"tensors": changed, "lumen": float(np.mean(ours)), "llamacpp": float(np.mean(theirs)), "form": form}
+    return {"tensors": changed, "lumen": float(np.mean(ours)), "llamacpp": float(np.mean(theirs)), "form": form, **speed(lumen, name)}
+
+
+def speed(lumen, name):
+    """Bytes of packed weight a second while decoding, and the machine's reading of memory in the same run."""
+    run = subprocess.run([lumen, "bench-kernels", name, "--seconds", "0.3", "--json"], capture_output=True, text=True, check=True)
+    got = json.loads(run.stdout)
+    return {"decode": got["formats"][0]["decode_bytes_per_second"], "read": got["read_bytes_per_second"], "cpu": got["cpu"], "threads": got["threads"]}
 
 
 def form_of(lumen, path, name):
@@ -179,7 +188,7 @@ def main():
     arch = gguf.GGUFReader(args.model).fields["general.architecture"].contents()
     key = {"llama": "smollm2", "qwen2": "qwen2", "gemma3": "gemma3"}[arch]
     prompts = [p["tokens"][key] for p in json.loads((HERE / "prompts.json").read_text()) if p["name"] in PROMPTS]
-    rows = []
+    rows, machine = [], ""
     for name, (number, block, size, lines, grid) in sorted(all_formats.items(), key=lambda f: 8 * f[1][2] / f[1][1]):
         kept = cache / f"{Path(args.model).stem}-{name}.json"
         if not kept.exists() and (not args.only or name in args.only.split(",")):
@@ -192,7 +201,8 @@ def main():
         packed = "32 (f32)" if path == "float" else f"{packed_bits(form):.2f}"
         of_grid = f" + {grid} of its grid" if grid else ""
         rows.append(f"| {name} | {number} | {8 * size / block:.2f} | {lines - grid if grid and lines > grid else lines}{of_grid} | {path} | {packed} | "
-                    f"{m['lumen']:.2e} | {m['llamacpp']:.2e} | {m['lumen'] / m['llamacpp']:.2f} |")
+                    f"{m['decode'] / 1e9:.1f} | {m['lumen']:.2e} | {m['llamacpp']:.2e} | {m['lumen'] / m['llamacpp']:.2f} |")
+        machine = f"{m['cpu']}, {m['threads']} threads"
         say(rows[-1])
     out = [
         "# GGUF's tensor types", "",
@@ -201,8 +211,10 @@ def main():
         "entries; or floats. Bits are those of one weight with its share of the scales, in the file and in the packed layout.", "",
         f"KL is the mean divergence from an exact reference of the output distribution, in nats, of {Path(args.model).stem} with its down projections",
         "in that type, written by llama.cpp's quantiser (an importance of 1 everywhere where it wants one), all else as in the file.", "",
-        "| type | GGUF number | bits in the file | lines | path | bits packed | KL, Lumen | KL, llama.cpp | ratio |",
-        "|---|---|---|---|---|---|---|---|---|", *rows, "",
+        f"Decode is what `lumen bench-kernels` reads of packed weights a second, one token at a time ({machine}, shared with others: figures beside a",
+        "busy neighbour are low; docs/benchmarks.md has those of a quiet machine).", "",
+        "| type | GGUF number | bits in the file | lines | path | bits packed | decode, GB/s | KL, Lumen | KL, llama.cpp | ratio |",
+        "|---|---|---|---|---|---|---|---|---|---|", *rows, "",
     ]
     (REPO / "docs/format_table.md").write_text("\n".join(out))
     print("\n".join(out))
