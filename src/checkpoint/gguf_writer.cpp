@@ -5,7 +5,7 @@
 #include <unordered_set>
 
 #include "base/assert.h"
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace lumen {
 namespace {

@@ -9,7 +9,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 #include "checkpoint/gguf_test_bytes.h"
 
 namespace lumen {

@@ -13,7 +13,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 #include "engine/packed_cache.h"
 
 namespace lumen::engine {

@@ -12,7 +12,7 @@
 #include <cstring>
 #include <filesystem>
 
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace lumen::engine {
 namespace fs = std::filesystem;

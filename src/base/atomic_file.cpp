@@ -1,5 +1,5 @@
 // O_TMPFILE where it works (ext4, xfs, btrfs, tmpfs), a uniquely named temporary file elsewhere.
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
