@@ -159,14 +159,6 @@ std::string fixed(double v, int digits) {
   return text;
 }
 
-std::string size_text(uint64_t bytes) {
-  const char* units[] = {"B", "kB", "MB", "GB", "TB"};
-  double v = static_cast<double>(bytes);
-  int u = 0;
-  while (v >= 1000 && u < 4) v /= 1000, ++u;
-  return fixed(v, u == 0 ? 0 : 1) + " " + units[u];
-}
-
 engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end) {
   engine::Batch b;
   for (int64_t i = begin; i < end; ++i) {

@@ -8,6 +8,7 @@
 
 #include "arguments.h"
 #include "base/result.h"
+#include "base/size_text.h"
 #include "runtime/interp_model.h"
 #include "runtime/open_model.h"
 
@@ -56,7 +57,6 @@ std::function<void(int64_t done, int64_t total)> progress_bar(const std::string&
 
 Status print_out(std::string_view text);     // to stdout
 std::string visible(std::string_view text);  // control characters escaped, for a terminal
-std::string size_text(uint64_t bytes);       // "98.4 MB"
 std::string fixed(double v, int digits);     // "12.30"
 
 // A batch of one sequence: ids[begin, end) at their positions, pages in order.
