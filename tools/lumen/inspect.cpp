@@ -1,6 +1,6 @@
 // lumen inspect: metadata, tensors with their formats and sizes, and what becomes of each.
-#include <algorithm>
-#include <map>
+#include "inspect.h"
+
 #include <set>
 
 #include "checkpoint/gguf_reader.h"
@@ -11,7 +11,6 @@
 #include "engine/checkpoint_source.h"
 #include "engine/field_tensors.h"
 #include "hub/store.h"
-#include "json_writer.h"
 
 namespace lumen::tool {
 namespace {
@@ -19,13 +18,6 @@ namespace {
 struct Options {
   std::string file;
   bool json = false;
-};
-
-struct TensorReport {
-  const CheckpointTensor* tensor;
-  std::string format;     // "q4_k", "f32", "type 1000"
-  std::string treatment;  // what Lumen will do with it
-  std::string used_as;    // weights of the model made from it
 };
 
 void names_in(const sema::WeightExpr& e, std::set<std::string>& out) {
@@ -88,22 +80,47 @@ void write_meta(JsonWriter& w, const MetaValue& v) {
   std::visit([&](auto s) { w.value(s); }, v.scalar());
 }
 
-struct Report {
-  std::string path;
-  Checkpoint file;
-  std::vector<TensorReport> tensors;
-  std::map<std::string, std::string> formats;  // name -> description
-  std::string model_problem;
-};
-
 std::string dims_text(const std::vector<int64_t>& dims) {
   std::string out;
   for (int64_t d : dims) out += (out.empty() ? "[" : ", ") + std::to_string(d);
   return out + "]";
 }
 
-void print_json(const Report& r) {
-  JsonWriter w;
+void print_text(const Inspection& r) {
+  std::printf("%s: %s version %u, %s, %zu metadata keys, %zu tensors\n\nmetadata\n", r.path.c_str(), r.file.container().c_str(),
+              r.file.version(), size_text(r.file.file_size()).c_str(), r.file.metadata().size(), r.file.tensors().size());
+  for (const MetaEntry& e : r.file.metadata()) std::printf("  %-44s %s\n", visible(e.key).c_str(), e.value.render().c_str());
+  std::printf("\ntensors\n");
+  for (const TensorReport& t : r.tensors) {
+    std::string bytes = t.tensor->bytes ? size_text(*t.tensor->bytes) : "? bytes";
+    std::printf("  %-32s %-18s %-8s %10s  %s%s\n", visible(t.tensor->name).c_str(), dims_text(t.tensor->dims).c_str(), t.format.c_str(),
+                bytes.c_str(), t.treatment.c_str(),
+                t.used_as.empty() ? (r.model_problem.empty() ? "; no weight of the model uses it" : "") : ("; " + t.used_as).c_str());
+  }
+  std::printf("\nformats\n");
+  print_formats(r);
+  if (!r.model_problem.empty()) std::printf("\nthis file cannot run: %s\n", r.model_problem.c_str());
+}
+
+}  // namespace
+
+Result<Inspection> inspect_file(const Arguments& a, const std::string& name) {
+  LUMEN_TRY(library, library_for(a, name));
+  LUMEN_TRY(path, hub::resolve_model(name));
+  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
+  Inspection r{path, std::move(file), {}, {}, ""};
+  auto uses = uses_of(*library, r.file, r.model_problem);
+  for (const CheckpointTensor& t : r.file.tensors()) {
+    TensorReport tr = report_on(*library, r.file, t);
+    if (auto it = uses.find(std::string(t.name)); it != uses.end()) tr.used_as = it->second;
+    r.tensors.push_back(tr);
+    auto type = engine::tensor_type(*library, r.file, t);
+    if (type && type->format) r.formats[tr.format] = formats::describe(*type->format);
+  }
+  return r;
+}
+
+void write_json(JsonWriter& w, const Inspection& r) {
   w.begin_object().field("path", r.path).field("container", r.file.container()).field("version", static_cast<uint64_t>(r.file.version()));
   w.field("file_bytes", r.file.file_size()).key("metadata").begin_object();
   for (const MetaEntry& e : r.file.metadata()) {
@@ -129,60 +146,33 @@ void print_json(const Report& r) {
   else
     w.field("model_problem", r.model_problem);
   w.end_object();
-  print_out(w.take() + "\n").ok();
 }
 
-void print_text(const Report& r) {
-  std::printf("%s: %s version %u, %s, %zu metadata keys, %zu tensors\n\nmetadata\n", r.path.c_str(), r.file.container().c_str(),
-              r.file.version(), size_text(r.file.file_size()).c_str(), r.file.metadata().size(), r.file.tensors().size());
-  for (const MetaEntry& e : r.file.metadata()) std::printf("  %-44s %s\n", visible(e.key).c_str(), e.value.render().c_str());
-  std::printf("\ntensors\n");
+void print_formats(const Inspection& r) {
   std::map<std::string, std::pair<size_t, uint64_t>> totals;
   for (const TensorReport& t : r.tensors) {
-    std::string bytes = t.tensor->bytes ? size_text(*t.tensor->bytes) : "? bytes";
-    std::printf("  %-32s %-18s %-8s %10s  %s%s\n", visible(t.tensor->name).c_str(), dims_text(t.tensor->dims).c_str(), t.format.c_str(),
-                bytes.c_str(), t.treatment.c_str(),
-                t.used_as.empty() ? (r.model_problem.empty() ? "; no weight of the model uses it" : "") : ("; " + t.used_as).c_str());
     auto& [n, sum] = totals[t.format];
     ++n;
     sum += t.tensor->bytes.value_or(0);
   }
-  std::printf("\nformats\n");
   for (auto& [name, total] : totals) {
     auto d = r.formats.find(name);
     std::printf("  %-8s %5zu tensors %10s  %s\n", name.c_str(), total.first, size_text(total.second).c_str(),
                 d == r.formats.end() ? "" : d->second.c_str());
   }
-  if (!r.model_problem.empty()) std::printf("\nthis file cannot run: %s\n", r.model_problem.c_str());
 }
-
-Status inspect(const Arguments& a, const Options& o) {
-  LUMEN_TRY(library, library_for(a, o.file));
-  LUMEN_TRY(path, hub::resolve_model(o.file));
-  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
-  Report r{path, std::move(file), {}, {}, ""};
-  auto uses = uses_of(*library, r.file, r.model_problem);
-  for (const CheckpointTensor& t : r.file.tensors()) {
-    TensorReport tr = report_on(*library, r.file, t);
-    if (auto it = uses.find(std::string(t.name)); it != uses.end()) tr.used_as = it->second;
-    r.tensors.push_back(tr);
-    auto type = engine::tensor_type(*library, r.file, t);
-    if (type && type->format) r.formats[tr.format] = formats::describe(*type->format);
-  }
-  if (o.json)
-    print_json(r);
-  else
-    print_text(r);
-  return ok_status();
-}
-
-}  // namespace
 
 Action declare_inspect(Arguments& a) {
   auto o = std::make_shared<Options>();
   a.positional("FILE", o->file, "a model file, or the name of a fetched model", true);
   a.flag("--json", o->json, "everything as JSON; of arrays the first elements");
-  return [&a, o] { return inspect(a, *o); };
+  return [&a, o]() -> Status {
+    LUMEN_TRY(r, inspect_file(a, o->file));
+    if (!o->json) return print_text(r), ok_status();
+    JsonWriter w;
+    write_json(w, r);
+    return print_out(w.take() + "\n");
+  };
 }
 
 }  // namespace lumen::tool
