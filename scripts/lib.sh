@@ -2,7 +2,7 @@
 # Shell functions that run.sh, test.sh and the scripts here share. Sourced by POSIX sh.
 # Everything a person reads goes to stderr: stdout is for answers and paths.
 
-build_packages="g++ cmake ninja-build ccache libasmjit-dev libboost1.81-dev libssl-dev libutf8proc-dev libpcre2-dev
+build_packages="g++ cmake ninja-build ccache libasmjit-dev libboost1.81-dev libcurl4-openssl-dev libssl-dev libutf8proc-dev libpcre2-dev
   libedit-dev libxxhash-dev libcli11-dev libfmt-dev libspdlog-dev"
 fetch_packages="python3 python3-pip unzip ca-certificates"
 test_packages="libgtest-dev libbenchmark-dev python3-venv mesa-vulkan-drivers libvulkan1"

@@ -30,6 +30,9 @@ Action declare_bench_kernels(Arguments& a);
 Action declare_compile(Arguments& a);
 Action declare_quantize(Arguments& a);
 Action declare_doctor(Arguments& a);
+Action declare_pull(Arguments& a);
 Action declare_list(Arguments& a);
+Action declare_show(Arguments& a);
+Action declare_rm(Arguments& a);
 
 }  // namespace lumen::tool

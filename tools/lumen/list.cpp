@@ -15,12 +15,14 @@ Action declare_list(Arguments& a) {
       JsonWriter w;
       w.begin_array();
       for (const hub::StoredModel& m : models)
-        w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).end_object();
+        w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).field("source", m.source).field("complete", m.complete).end_object();
       w.end_array();
       return print_out(w.take() + "\n");
     }
     if (models.empty()) std::printf("no models in %s\n", hub::store_directory().c_str());
-    for (const hub::StoredModel& m : models) std::printf("%-24s %10s  %s\n", m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str());
+    for (const hub::StoredModel& m : models)
+      std::printf("%-24s %10s  %s%s\n", m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str(),
+                  m.complete ? "" : ("  (not whole: lumen pull " + m.source + " continues)").c_str());
     return ok_status();
   };
 }

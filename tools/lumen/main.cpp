@@ -22,7 +22,10 @@ std::span<const Command> commands() {
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
       {"quantize", "write a model file in another format", declare_quantize},
       {"doctor", "this machine: CPU, targets, caches, bandwidth, what is missing and how to get it", declare_doctor},
-      {"list", "the models at hand", declare_list},
+      {"pull", "fetch a model from a hub into the local store", declare_pull},
+      {"list", "the models of the local store", declare_list},
+      {"show", "what a model of the store is, where it came from, what it consists of", declare_show},
+      {"rm", "remove a model from the store", declare_rm},
   };
   return table;
 }
