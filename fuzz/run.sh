@@ -27,6 +27,7 @@ seeds() {
       done ;;
     jinja) cp tests/golden/chat/*.jinja "$2" ;;
     tokenizer) cp tests/golden/tokenizer/hf/*.json "$2" ;;
+    hub) cp tests/golden/hub/*.json "$2" ;;
   esac
 }
 
