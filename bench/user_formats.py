@@ -11,13 +11,10 @@ format's speed. --dir keeps the requantised files for the next time. The last co
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-from compare import run
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -85,14 +82,17 @@ def main():
         directory = args.dir or Path(temporary)
         directory.mkdir(parents=True, exist_ok=True)
         files = requantise(args, directory, formats)
-        samples = {f: [] for f in formats}
-        for r in range(args.r):
-            for f in formats if r % 2 == 0 else reversed(formats):
-                command = [args.lumen, "bench", files[f], "--lum", args.lum, "-p", args.p, "-n", args.n, "-t", args.t, "-r", 1, "--target", args.target, "--json"]
-                got, others = run(command)
-                samples[f].append({"prefill": got["prefill"]["tokens_per_second"], "decode": got["decode"]["tokens_per_second"], "others": others})
+        command = [args.lumen, "bench-compare", *(files[f] for f in formats), "--lum", args.lum, "--tests", "prefill,decode", "-p", args.p, "-n", args.n,
+                   "-t", args.t, "-r", args.r, "--target", args.target, "--json"]
+        got = json.loads(subprocess.run([str(c) for c in command], check=True, stdout=subprocess.PIPE).stdout)
         sizes = {f: files[f].stat().st_size for f in formats}
-    median = {f: {k: statistics.median(s[k] for s in samples[f]) for k in ("prefill", "decode", "others")} for f in formats}
+    median = {}
+    for f, model in zip(formats, got["models"]):
+        tests = model["engines"][0]["tests"]
+        prefill, decode = tests[f"prefill_{args.p}"], tests[f"decode_{args.n}"]
+        if "median" not in prefill or "median" not in decode:
+            sys.exit(f"user_formats.py: {f}: {'; '.join(got['not_measured'])}")
+        median[f] = {"prefill": prefill["median"], "decode": decode["median"], "others": (prefill["others_share"] + decode["others_share"]) / 2}
     what = f"{args.model.stem}, {args.layers or 'all'} layers, target {args.target}"
     print(f"{what}: prefill {args.p}, decode {args.n}, {args.t} threads, medians of {args.r}, tokens/s\n")
     print("| format | MB | prefill | decode | beside | prefill | decode | CPU taken by others |\n|---|---|---|---|---|---|---|---|")
@@ -102,7 +102,7 @@ def main():
             ratio = [f"{m[k] / median[beside][k]:.2f}" if beside else "" for k in ("prefill", "decode")]
             print(f"| {f} | {sizes[f] / 1e6:.0f} | {m['prefill']:.1f} | {m['decode']:.2f} | {beside or ''} | {' | '.join(ratio)} | {100 * m['others']:.0f}% |")
     if args.json:
-        Path(args.json).write_text(json.dumps({"what": what, "samples": samples}, indent=1) + "\n")
+        Path(args.json).write_text(json.dumps({"what": what, "comparison": got}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,11 +34,11 @@ class Runner {
     for (int64_t p = 0; p * sema::kPageTokens < tokens; ++p) pages_.push_back(static_cast<int32_t>(p));
   }
 
-  // The first n tokens, `most` a step; logits of each step's last token.
-  Status run(int64_t n, int64_t most) {
-    for (int64_t at = 0; at < n; at += most) {
+  // Tokens [from, from + n), `most` a step; logits of each step's last token.
+  Status run(int64_t from, int64_t n, int64_t most) {
+    for (int64_t at = from; at < from + n; at += most) {
       engine::Batch b;
-      for (int64_t i = at; i < std::min(n, at + most); ++i) {
+      for (int64_t i = at; i < std::min(from + n, at + most); ++i) {
         b.tokens.push_back(ids_[static_cast<size_t>(i)]);
         b.pos.push_back(static_cast<int32_t>(i));
         b.seq.push_back(0);
@@ -73,7 +73,7 @@ Status measure(Runner& runner, int64_t tokens, int64_t most, const BenchOptions&
   for (int64_t r = 0; r < o.repetitions; ++r) {
     double before = probe ? probe->read() : 0;
     double wall = seconds(CLOCK_MONOTONIC), cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
-    LUMEN_CHECK(runner.run(tokens, most));
+    LUMEN_CHECK(runner.run(o.depth, tokens, most));
     wall = seconds(CLOCK_MONOTONIC) - wall;
     cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
     double after = probe ? probe->read() : 0;
@@ -106,26 +106,31 @@ double Series::highest() const {
 }
 
 Result<BenchResult> bench(engine::Model& model, const BenchOptions& o) {
-  int64_t longest = std::max(o.prompt, o.generate);
+  int64_t longest = o.longest();
   if (longest > model.context())
     return Error{"bench: " + std::to_string(longest) + " tokens do not fit the context of " + std::to_string(model.context()), true};
   model.set_profile(o.profile);
   Runner runner(model, std::max<int64_t>(longest, 1), o.profile);
   BenchResult out;
   double start = seconds(CLOCK_MONOTONIC);
-  if (o.prompt > 0) LUMEN_CHECK(runner.run(std::min(o.prompt, model.max_batch()), model.max_batch()));
-  if (o.generate > 0) LUMEN_CHECK(runner.run(1, 1));
+  if (o.prompt > 0) LUMEN_CHECK(runner.run(0, std::min(o.prompt, model.max_batch()), model.max_batch()));
+  if (o.generate > 0) LUMEN_CHECK(runner.run(0, 1, 1));
   out.load_seconds = seconds(CLOCK_MONOTONIC) - start;
-  if (o.generate > 0) LUMEN_CHECK(runner.run(std::min<int64_t>(o.generate, 4), 1));
+  LUMEN_CHECK(runner.run(0, o.depth, model.max_batch()));
+  if (o.generate > 0) LUMEN_CHECK(runner.run(o.depth, std::min<int64_t>(o.generate, 4), 1));
   if (o.prompt > 0) LUMEN_CHECK(measure(runner, o.prompt, model.max_batch(), o, nullptr, out.prefill));
   struct rusage used {};
   if (getrusage(RUSAGE_SELF, &used) == 0) out.peak_bytes = static_cast<uint64_t>(used.ru_maxrss) << 10;
   if (o.generate > 0) {
-    int64_t bytes = std::clamp<int64_t>(model.packed_bytes(), int64_t{16} << 20, int64_t{512} << 20);
-    LUMEN_TRY(probe, ReadProbe::create(o.threads, true, bytes));
+    std::unique_ptr<ReadProbe> probe;
+    if (o.probe_reads) {
+      LUMEN_TRY(made, ReadProbe::create(o.threads, true, std::clamp<int64_t>(model.packed_bytes(), int64_t{16} << 20, int64_t{512} << 20)));
+      probe = std::move(made);
+    }
     LUMEN_CHECK(measure(runner, o.generate, 1, o, probe.get(), out.decode));
-    LUMEN_CHECK(probe->check());
-    double states = static_cast<double>(model.state_bytes()) / static_cast<double>(model.context()) * static_cast<double>(o.generate) / 2;
+    if (probe) LUMEN_CHECK(probe->check());
+    double tokens = static_cast<double>(o.depth) + static_cast<double>(o.generate) / 2;
+    double states = static_cast<double>(model.state_bytes()) / static_cast<double>(model.context()) * tokens;
     out.decode_bytes_per_token = static_cast<double>(model.packed_bytes()) + states;
   }
   model.set_profile(false);

@@ -2,23 +2,16 @@
 #include "measure/machine.h"
 
 #include <sys/mman.h>
-#include <time.h>
 
 #include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <sstream>
 
-#include "base/thread_team.h"
+#include "measure/clock.h"
 
 namespace lumen::measure {
 namespace {
-
-double now() {
-  timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) + 1e-9 * static_cast<double>(t.tv_nsec);
-}
 
 // Sums words in eight independent chains, so that loads and not additions are the limit.
 uint64_t sum(const uint8_t* p, int64_t bytes) {
@@ -78,17 +71,18 @@ Result<std::unique_ptr<ReadProbe>> ReadProbe::create(int threads, bool huge, int
   return p;
 }
 
-double ReadProbe::read() {
-  double start = now();
-  team_.run(pieces_, 1, [&](int w, int64_t begin, int64_t end) { sums_[static_cast<size_t>(w) * 8] += sum(data_ + begin * kHuge, (end - begin) * kHuge); });
-  ++reads_;
-  return static_cast<double>(pieces_ * kHuge) / (now() - start);
+double ReadProbe::read(int64_t bytes) {
+  int64_t pieces = std::clamp<int64_t>(bytes / kHuge, 1, pieces_);
+  double start = seconds(CLOCK_MONOTONIC);
+  team_.run(pieces, 1, [&](int w, int64_t begin, int64_t end) { sums_[static_cast<size_t>(w) * 8] += sum(data_ + begin * kHuge, (end - begin) * kHuge); });
+  pieces_read_ += static_cast<uint64_t>(pieces);
+  return static_cast<double>(pieces * kHuge) / (seconds(CLOCK_MONOTONIC) - start);
 }
 
 Status ReadProbe::check() const {
   uint64_t total = 0;
   for (uint64_t s : sums_) total += s;
-  uint64_t expected = reads_ * static_cast<uint64_t>(pieces_) * (kHuge / 8) * 0x0101010101010101ull;
+  uint64_t expected = pieces_read_ * (kHuge / 8) * 0x0101010101010101ull;
   if (total != expected) return Error{"reading memory back gave other bytes than were written: the machine's memory may be faulty"};
   return ok_status();
 }

@@ -21,7 +21,8 @@ class ReadProbe {
  public:
   static Result<std::unique_ptr<ReadProbe>> create(int threads, bool huge_pages, int64_t bytes);
   ~ReadProbe();
-  double read();  // all of it once, by all threads: bytes a second
+  double read(int64_t bytes = INT64_MAX);  // the first so many, or all, once, by all threads: bytes a second
+  ThreadTeam& team() { return team_; }      // while no read runs
   bool got_huge() const { return got_huge_; }
   Status check() const;  // Error: reads gave other bytes than were written
 
@@ -32,7 +33,7 @@ class ReadProbe {
   size_t mapped_;
   uint8_t* data_;
   int64_t pieces_;  // of 2 MB
-  uint64_t reads_ = 0;
+  uint64_t pieces_read_ = 0;
   bool got_huge_ = false;
   std::vector<uint64_t> sums_;
 };

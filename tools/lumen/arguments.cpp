@@ -2,6 +2,7 @@
 #include "arguments.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -41,8 +42,31 @@ void Arguments::positional(const std::string& name, std::string& into, const std
   if (required) o->required();
 }
 
+void Arguments::positionals(const std::string& name, std::vector<std::string>& into, const std::string& help) {
+  app_.add_option(name, into, help)->type_name("")->required();
+}
+
 void Arguments::text(const std::string& flags, std::string& into, const std::string& help) {
   app_.add_option(flags, into, help)->type_name("TEXT");
+}
+
+void Arguments::texts(const std::string& flags, std::vector<std::string>& into, const std::string& help) {
+  app_.add_option(flags, into, help)->type_name("TEXT")->allow_extra_args(false);
+}
+
+void Arguments::integers(const std::string& flags, std::vector<int64_t>& into, int64_t lo, int64_t hi, const std::string& help) {
+  app_.add_option_function<std::string>(
+          flags,
+          [&into, lo, hi, flags](const std::string& given) {
+            into.clear();
+            for (size_t at = 0; at <= given.size();) {
+              size_t end = std::min(given.find(',', at), given.size());
+              parse_into(into.emplace_back(), lo, hi, flags, "whole numbers with commas between, each", given.substr(at, end - at));
+              at = end + 1;
+            }
+          },
+          help)
+      ->type_name("N,N,…");
 }
 
 void Arguments::choice(const std::string& flags, std::string& into, const std::vector<std::string>& allowed, const std::string& help) {

@@ -13,8 +13,8 @@ namespace {
 
 struct Options {
   ModelChoice model;
-  int64_t prompt = 512, generate = 128, repetitions = 5;
-  bool json = false, profile = false;
+  measure::BenchOptions bench;
+  bool json = false, no_probe = false;
 };
 
 void write_series(JsonWriter& w, const char* name, const measure::Series& s, double bytes_per_token = 0) {
@@ -25,7 +25,8 @@ void write_series(JsonWriter& w, const char* name, const measure::Series& s, dou
       .field("tokens_per_second", s.median())
       .field("lowest", s.lowest())
       .field("highest", s.highest());
-  if (bytes_per_token > 0) w.field("bytes_per_token", bytes_per_token).field("share_of_read_bandwidth", s.read_share(bytes_per_token));
+  if (bytes_per_token > 0) w.field("bytes_per_token", bytes_per_token);
+  if (double share = s.read_share(bytes_per_token); share > 0) w.field("share_of_read_bandwidth", share);
   w.field("cpu_share", s.cpu_share()).key("samples").begin_array();
   for (const measure::Sample& x : s.samples) w.value(x.tokens_per_second);
   w.end_array();
@@ -53,11 +54,12 @@ void print_profile(const char* name, const measure::Series& s) {
 
 Status bench(const Arguments& a, const Options& given) {
   Options o = given;
-  if (o.prompt == 0 && o.generate == 0) return Error{"-p and -n: expected at least one of them above 0", true};
-  if (o.model.context == 0) o.model.context = std::max(o.prompt, o.generate);
+  if (o.bench.prompt == 0 && o.bench.generate == 0) return Error{"-p and -n: expected at least one of them above 0", true};
+  if (o.model.context == 0) o.model.context = o.bench.longest();
   LUMEN_TRY(m, open_chosen(a, o.model));
-  measure::BenchOptions b{o.prompt, o.generate, o.repetitions, m.model->target().machine().threads, o.profile};
-  LUMEN_TRY(r, measure::bench(*m.model, b));
+  o.bench.threads = m.model->target().machine().threads;
+  o.bench.probe_reads = !o.no_probe;
+  LUMEN_TRY(r, measure::bench(*m.model, o.bench));
   const Machine& machine = m.model->target().machine();
   std::string arch = engine::architecture_name(*m.checkpoint);
   if (o.json) {
@@ -71,7 +73,8 @@ Status bench(const Arguments& a, const Options& given) {
     w.field("target", machine.name)
         .field("threads", machine.threads)
         .field("cpu", measure::cpu_name())
-        .field("load_seconds", r.load_seconds);
+        .field("load_seconds", r.load_seconds)
+        .field("depth", o.bench.depth);
     write_series(w, "prefill", r.prefill);
     write_series(w, "decode", r.decode, r.decode_bytes_per_token);
     w.field("peak_bytes", r.peak_bytes);
@@ -83,9 +86,8 @@ Status bench(const Arguments& a, const Options& given) {
               r.load_seconds);
   print_series("prefill", r.prefill);
   print_series("decode", r.decode);
-  if (r.decode_bytes_per_token > 0)
-    std::printf("%-8s %.1f MB a token: %.0f%% of a streaming read in the same moments\n", "", r.decode_bytes_per_token / 1e6,
-                100 * r.decode.read_share(r.decode_bytes_per_token));
+  if (double share = r.decode.read_share(r.decode_bytes_per_token); share > 0)
+    std::printf("%-8s %.1f MB a token: %.0f%% of a streaming read in the same moments\n", "", r.decode_bytes_per_token / 1e6, 100 * share);
   std::printf("%-8s %s at most, mapped pages included\n", "memory", size_text(r.peak_bytes).c_str());
   print_profile("prefill", r.prefill);
   print_profile("decode", r.decode);
@@ -97,12 +99,14 @@ Status bench(const Arguments& a, const Options& given) {
 Action declare_bench(Arguments& a) {
   auto o = std::make_shared<Options>();
   declare_model(a, o->model, true, false);
-  a.integer("-p", o->prompt, 0, 1 << 20, "tokens of the prompt, random ones (default 512; 0: no prefill test)");
-  a.integer("-n", o->generate, 0, 1 << 20, "tokens decoded one by one from an empty context (default 128; 0: no decode test)");
-  a.integer("-r", o->repetitions, 1, 1000, "repetitions, of which the median is shown (default 5)");
+  a.integer("-p", o->bench.prompt, 0, 1 << 20, "tokens of the prompt, random ones (default 512; 0: no prefill test)");
+  a.integer("-n", o->bench.generate, 0, 1 << 20, "tokens decoded one by one (default 128; 0: no decode test)");
+  a.integer("-d,--depth", o->bench.depth, 0, 1 << 20, "tokens that the context holds before either test (default 0)");
+  a.integer("-r", o->bench.repetitions, 1, 1000, "repetitions, of which the median is shown (default 5)");
   a.flag("--exact", o->model.exact, "dequantised weights, f32 throughout");
   a.flag("--json", o->json, "all numbers as JSON");
-  a.flag("--profile", o->profile, "time spent by kernel; slows the runs a little");
+  a.flag("--no-probe", o->no_probe, "no streaming read beside decoding: it takes memory that --json's peak would count");
+  a.flag("--profile", o->bench.profile, "time spent by kernel; slows the runs a little");
   return [&a, o] { return bench(a, *o); };
 }
 

@@ -27,6 +27,7 @@ Action declare_inspect(Arguments& a);
 Action declare_perplexity(Arguments& a);
 Action declare_bench(Arguments& a);
 Action declare_bench_kernels(Arguments& a);
+Action declare_bench_compare(Arguments& a);
 Action declare_compile(Arguments& a);
 Action declare_quantize(Arguments& a);
 Action declare_doctor(Arguments& a);

@@ -19,6 +19,7 @@ std::span<const Command> commands() {
       {"perplexity", "how well a model predicts a text", declare_perplexity},
       {"bench", "measure prefill and decode speed", declare_bench},
       {"bench-kernels", "measure the matrix product of each weight format", declare_bench_kernels},
+      {"bench-compare", "measure Lumen against llama.cpp and its kin, with a report", declare_bench_compare},
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
       {"quantize", "write a model file in another format", declare_quantize},
       {"doctor", "this machine: CPU, targets, caches, bandwidth, what is missing and how to get it", declare_doctor},
