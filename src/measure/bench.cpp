@@ -110,8 +110,10 @@ Result<BenchResult> bench(engine::Model& model, const BenchOptions& o) {
   if (longest > model.context())
     return Error{"bench: " + std::to_string(longest) + " tokens do not fit the context of " + std::to_string(model.context()), true};
   model.set_profile(o.profile);
-  Runner runner(model, std::max<int64_t>(longest, 1), o.profile);
   BenchResult out;
+  const int64_t pages = (model.context() + sema::kPageTokens - 1) / sema::kPageTokens;
+  out.state_bytes_per_token = static_cast<double>(model.state_bytes()) / static_cast<double>(pages * sema::kPageTokens);
+  Runner runner(model, std::max<int64_t>(longest, 1), o.profile);
   double start = seconds(CLOCK_MONOTONIC);
   if (o.prompt > 0) LUMEN_CHECK(runner.run(0, std::min(o.prompt, model.max_batch()), model.max_batch()));
   if (o.generate > 0) LUMEN_CHECK(runner.run(0, 1, 1));
@@ -130,8 +132,7 @@ Result<BenchResult> bench(engine::Model& model, const BenchOptions& o) {
     LUMEN_CHECK(measure(runner, o.generate, 1, o, probe.get(), out.decode));
     if (probe) LUMEN_CHECK(probe->check());
     double tokens = static_cast<double>(o.depth) + static_cast<double>(o.generate) / 2;
-    double states = static_cast<double>(model.state_bytes()) / static_cast<double>(model.context()) * tokens;
-    out.decode_bytes_per_token = static_cast<double>(model.packed_bytes()) + states;
+    out.decode_bytes_per_token = static_cast<double>(model.packed_bytes()) + out.state_bytes_per_token * tokens;
   }
   model.set_profile(false);
   return out;

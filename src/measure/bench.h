@@ -39,6 +39,7 @@ struct BenchOptions {
 struct BenchResult {
   Series prefill, decode;
   double load_seconds = 0;  // packing weights and compiling kernels: the first steps, which are not counted
+  double state_bytes_per_token = 0;  // that a token of context takes
   double decode_bytes_per_token = 0;  // packed weights, and the states of the context and half the tokens decoded
   uint64_t peak_bytes = 0;  // most memory the process held at once, mapped pages included
 };

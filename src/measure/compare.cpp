@@ -151,7 +151,7 @@ class Run {
     Broken& broken = broken_[m * engines_.size() + e];
     std::string& family = starting ? broken.starting : broken.benching;
     if (f.problem.empty()) f.problem = family;
-    if (!f.problem.empty()) return ok_status();
+    if (!f.problem.empty() || (e > 0 && test.kind == TestKind::FirstStart)) return ok_status();  // peers keep nothing between starts
     const int64_t bytes = static_cast<int64_t>(std::min<double>(model.subject.bytes_per_token, 1e12));
     LUMEN_TRY(before, prober_.measure(bytes));
     double wall = 0;
@@ -168,8 +168,8 @@ class Run {
     }
     if (!got) {
       f.problem = got.error().message;
-      // What cannot be done by its nature says nothing about the rest.
-      if (!worked_before(model.engines[e], starting) && test.kind != TestKind::FirstStart && test.depth == 0) family = f.problem;
+      // A depth that a program cannot do says nothing about the rest.
+      if (!worked_before(model.engines[e], starting) && test.depth == 0) family = f.problem;
       say(model, e, test.name() + ": " + f.problem);
       return ok_status();
     }

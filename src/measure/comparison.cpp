@@ -8,9 +8,9 @@
 namespace lumen::measure {
 namespace {
 
-constexpr double kBusy = 0.10;      // CPU time of others above which a figure is doubtful
-constexpr double kUnsteady = 0.25;  // the machine's bandwidth moved by more than this around its median
-constexpr double kLongEnough = 1;   // seconds of a test's processes in all, below which the kernel's clocks are too coarse to judge
+constexpr double kBusy = 0.10;       // CPU time of others above which a figure is doubtful
+constexpr double kUnsteady = 0.25;   // the machine's bandwidth moved by more than this around its median
+constexpr double kLongEnough = 0.3;  // seconds of a test's processes in all, below which the kernel's clocks are too coarse to judge
 
 std::string percent(double share) { return std::to_string(std::lround(100 * share)) + "%"; }
 
@@ -114,13 +114,18 @@ double Comparison::peak_share(const ModelResult& m, const Figure& f) const {
   return spread_of(std::move(v)).median;
 }
 
+bool Comparison::doubtful(const ModelResult& m, size_t engine, size_t test) const {
+  const Figure& f = m.engines[engine].figures[test];
+  return !tests[test].busy && f.seconds_in_all >= kLongEnough && f.others_share() > kBusy;
+}
+
 std::vector<std::string> Comparison::warnings() const {
   std::vector<std::string> out;
   for (const ModelResult& m : models)
     for (size_t e = 0; e < m.engines.size(); ++e)
       for (size_t t = 0; t < tests.size(); ++t) {
         const Figure& f = m.engines[e].figures[t];
-        if (!tests[t].busy && f.seconds_in_all >= kLongEnough && f.others_share() > kBusy)
+        if (doubtful(m, e, t))
           out.push_back(m.subject.name + ", " + engines[e].name + ", " + tests[t].name() + ": others took " + percent(f.others_share()) +
                         " of the machine's CPU time meanwhile");
       }
@@ -155,8 +160,7 @@ std::vector<std::string> Comparison::problems() const {
         else
           it->second += ", " + what;
       };
-      for (size_t t = 0; t < tests.size(); ++t)
-        if (e == 0 || tests[t].kind != TestKind::FirstStart) note(tests[t].name(), m.engines[e].figures[t].problem);
+      for (size_t t = 0; t < tests.size(); ++t) note(tests[t].name(), m.engines[e].figures[t].problem);
       note("continuation", m.engines[e].continuation_problem);
       note("logits", m.engines[e].logits.problem);
       for (auto& [reason, what] : reasons)

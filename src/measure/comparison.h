@@ -117,7 +117,8 @@ struct Comparison {
   double peak_share(const ModelResult& m, const Figure& f) const;
   // The largest of a test's processes, or of all tests but first starts; 0: none was measured.
   uint64_t peak_bytes(const EngineResult& r, std::optional<TestKind> of = {}) const;
-  std::vector<std::string> warnings() const;  // why figures may mislead
+  bool doubtful(const ModelResult& m, size_t engine, size_t test) const;  // others took much of the CPU, unasked
+  std::vector<std::string> warnings() const;                              // why figures may mislead
   std::vector<std::string> problems() const;  // what was not measured, and why: "MODEL, ENGINE, TEST: …", equal reasons together
 };
 

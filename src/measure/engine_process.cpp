@@ -50,7 +50,7 @@ Result<ProcessResult> EngineProcess::output_of(const std::vector<std::string>& c
 LumenProcess::LumenProcess(EngineSettings settings, std::string program, std::string target, std::vector<std::string> globals)
     : EngineProcess(std::move(settings)), program_(std::move(program)), target_(std::move(target)), globals_(std::move(globals)) {}
 
-EngineInfo LumenProcess::info() const { return {"Lumen", "--target " + target_, program_, {}}; }
+EngineInfo LumenProcess::info() const { return {"Lumen", "code for " + (made_for_.empty() ? target_ : made_for_), program_, {}}; }
 
 std::vector<std::string> LumenProcess::command(const std::vector<std::string>& rest) const {
   std::vector<std::string> out = {program_};
@@ -87,9 +87,9 @@ Result<Trial> LumenProcess::bench(const Subject& model, const Test& test, double
   const Json& root = doc->root();
   LUMEN_TRY(speed, number_in(root, {decode ? "decode" : "prefill", "tokens_per_second"}, who));
   if (speed <= 0) return Error{who + ": a speed of " + std::to_string(speed) + " tokens/s"};
-  LUMEN_TRY(states, number_in(root, {"state_bytes"}, who));
-  LUMEN_TRY(context, number_in(root, {"context"}, who));
-  cache_bytes_per_token_ = states / std::max(context, 1.0);
+  LUMEN_TRY(states, number_in(root, {"state_bytes_per_token"}, who));
+  cache_bytes_per_token_ = states;
+  if (const Json* target = root.find("target"); target && target->is_string()) made_for_ = target->as_string();
   Trial t{.value = test.in_seconds() ? static_cast<double>(test.tokens) / speed : speed,
           .others_share = r.others_share,
           .peak_bytes = r.peak_bytes};

@@ -53,7 +53,7 @@ class LumenProcess : public EngineProcess {
   std::vector<std::string> command(const std::vector<std::string>& rest) const;
   std::vector<std::string> start_command(const Subject& model, int64_t tokens) const;
   Result<Trial> bench(const Subject& model, const Test& test, double& wall_seconds);
-  std::string program_, target_;
+  std::string program_, target_, made_for_;  // made_for_: what "native" turned out to be
   std::vector<std::string> globals_;
   double cache_bytes_per_token_ = 0;
 };

@@ -113,7 +113,6 @@ Result<std::vector<std::string>> PeerProcess::start_command(const Subject& model
 }
 
 Result<Trial> PeerProcess::run(const Subject& model, const Test& test, double& wall_seconds) {
-  if (test.kind == TestKind::FirstStart) return Error{"keeps nothing between starts: the same as a cold start"};
   if (test.kind != TestKind::ColdStart) return bench(model, test, wall_seconds);
   LUMEN_TRY(command, start_command(model, 1));
   LUMEN_TRY(r, output_of(command));

@@ -8,8 +8,6 @@
 namespace lumen::measure {
 namespace {
 
-constexpr double kDoubtful = 0.10;
-
 std::string spelled(double v, const char* format) {
   char text[48];
   std::snprintf(text, sizeof text, format, v);
@@ -153,7 +151,7 @@ Shown shown(const Comparison& c, const ModelResult& m, size_t engine, size_t tes
   if (c.tests[test].kind == TestKind::Decode) s.bandwidth = percent(f.bandwidth_share());
   if (c.tests[test].kind == TestKind::Prefill) s.peak = percent(c.peak_share(m, f));
   s.others = spelled(100 * f.others_share(), "%.0f%%");
-  s.doubtful = f.others_share() > kDoubtful;
+  s.doubtful = c.doubtful(m, engine, test);
   return s;
 }
 

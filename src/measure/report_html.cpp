@@ -50,9 +50,9 @@ std::string dotted(const Comparison& c, size_t engine, const char* name) {
          html_escaped(c.engines[engine].name) + "</" + name + ">";
 }
 
-std::string ratio_cell(const std::string& ratio) {
+std::string ratio_cell(const std::string& ratio, bool doubtful = false) {
   if (ratio.empty()) return "<td></td>";
-  return tag("td", ratio + "×", std::strtod(ratio.c_str(), nullptr) >= 1 ? "ahead" : "behind");
+  return tag("td", ratio + "×" + (doubtful ? " ?" : ""), std::strtod(ratio.c_str(), nullptr) >= 1 ? "ahead" : "behind");
 }
 
 std::string row_start(size_t engine) { return engine == 0 ? "<tr class=\"lumen first\">" : "<tr>"; }
@@ -71,7 +71,8 @@ std::string summary(const Comparison& c) {
     for (size_t e = 1; e < c.engines.size(); ++e) {
       out += "<tr>" + tag("td", m.subject.name, "text") + dotted(c, e, "td");
       for (size_t t = 0; t < c.tests.size(); ++t)
-        if (c.tests[t].kind != TestKind::FirstStart) out += ratio_cell(shown(c, m, e, t).ratio);
+        if (c.tests[t].kind != TestKind::FirstStart)
+          out += ratio_cell(shown(c, m, e, t).ratio, shown(c, m, 0, t).doubtful || shown(c, m, e, t).doubtful);
       double ours = static_cast<double>(c.peak_bytes(m.engines[0])), theirs = static_cast<double>(c.peak_bytes(m.engines[e]));
       char text[32];
       std::snprintf(text, sizeof text, "%.2f", ours > 0 ? theirs / ours : 0);
@@ -140,10 +141,8 @@ std::string answers(const Comparison& c, const ModelResult& m) {
   if (c.engines.size() < 2) return "";
   std::string out =
       "<h3>The same answers</h3>\n<div class=\"scroll\"><table><thead><tr><th class=\"text\">beside</th><th class=\"text\">greedy "
-      "continuation</th><th>rows of<br>logits</th>"
-      "<th>same best<br>token</th><th>divergence, nats<br>mean</th><th>largest</th><th>largest difference<br>of a "
-      "probability</th><th>perplexity<br>Lumen</th><th>the other</th>"
-      "<th class=\"text\">tokens</th></tr></thead><tbody>\n";
+      "continuation</th><th>same best token</th><th>divergence, nats:<br>mean</th><th>largest</th><th>largest difference<br>of a "
+      "probability</th><th>perplexity:<br>Lumen</th><th>the other</th></tr></thead><tbody>\n";
   auto number = [](double v, const char* format) {
     char text[32];
     std::snprintf(text, sizeof text, format, v);
@@ -153,11 +152,11 @@ std::string answers(const Comparison& c, const ModelResult& m) {
     const LogitsComparison& l = m.engines[e].logits;
     out += "<tr>" + dotted(c, e, "td") + tag("td", agreement_text(c, m, e), "text");
     if (l.rows > 0)
-      out += tag("td", std::to_string(l.rows)) + tag("td", std::to_string(l.same_best)) + number(l.kl_mean, "%.5f") +
-             number(l.kl_max, "%.5f") + number(l.largest_difference, "%.4f") + number(l.perplexity, "%.3f") +
-             number(l.peer_perplexity, "%.3f") + tag("td", l.same_tokens ? "equal" : "differ", "text");
+      out += tag("td", std::to_string(l.same_best) + " of " + std::to_string(l.rows) + (l.same_tokens ? "" : ", tokens differ")) +
+             number(l.kl_mean, "%.5f") + number(l.kl_max, "%.5f") + number(l.largest_difference, "%.4f") + number(l.perplexity, "%.3f") +
+             number(l.peer_perplexity, "%.3f");
     else
-      out += "<td>–</td><td colspan=\"7\"></td>";
+      out += "<td>–</td><td colspan=\"5\"></td>";
     out += "</tr>\n";
   }
   out += "</tbody></table></div>\n";
@@ -197,7 +196,7 @@ For Lumen the bytes are those of its packed weights, for the others those of the
 <dt>of peak</dt><dd>Operations of the layers' matrices (two for each weight and token, without attention), of what the CPU does at most from registers, measured beside the trial: 8-bit integers where the weights are quantised, f32 where they are plain floats. A weight that takes two products cannot reach 100%.</dd>
 <dt>CPU taken by others</dt><dd>Of the machine's CPU time while the process ran, a hypervisor's share included. Figures with much of it mean little.</dd>
 <dt>peak memory</dt><dd>Most that a process had resident at once, mapped pages included (wait4's ru_maxrss).</dd>
-<dt>rows of logits</dt><dd>Log-probabilities of the next token over the second half of 64 tokens of text, the other's (its perplexity program, 16 bits) beside Lumen's for the same tokens.
+<dt>same best token, divergence, perplexity</dt><dd>Log-probabilities of the next token over the second half of 64 tokens of text, the other's (its perplexity program, 16 bits) beside Lumen's for the same tokens.
 Divergence is Kullback and Leibler's, of Lumen's distribution from the other's.</dd>
 </dl>
 )";

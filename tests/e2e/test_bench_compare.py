@@ -67,6 +67,8 @@ if "llama-bench" in program:
     if how == "wrong":
         del entry["avg_ts"]
     print(json.dumps([entry]))
+elif how == "cut":
+    Path(value("--kl-divergence-base")).write_bytes(b"_logits_" + struct.pack("<3i", 64, 49152, 1) + bytes(1000))
 elif "llama-perplexity" in program:
     size = int(value("-c"))
     text = Path(value("-f")).read_text()
@@ -87,9 +89,9 @@ elif "llama-perplexity" in program:
         scale = (most - least) / 65535
         codes = [max(0, round((v - least) / scale)) for v in row]
         out += struct.pack(f"<2f{len(codes)}H", scale, least - most - total, *codes) + b"\0\0" * (len(codes) % 2)
-    Path(value("--kl-divergence-base")).write_bytes(out[:-1] if how == "cut" else out)
+    Path(value("--kl-divergence-base")).write_bytes(out)
 else:
-    time.sleep(does.get("start", 0.5))
+    time.sleep(does.get("start", 0))
     if "text" in does:
         print(does["text"], end="")
     else:
@@ -134,6 +136,7 @@ class Base(unittest.TestCase):
         self.dir = Path(t.name)
 
     def peer(self, name="fake", programs=("llama-bench", "llama-completion", "llama-perplexity"), **does):
+        """What --peer takes."""
         home = self.dir / name
         home.mkdir()
         for p in programs:
@@ -193,16 +196,18 @@ class BadInput(Base):
 
 @unittest.skipUnless(MODEL.exists(), "no smollm2.gguf in $LUMEN_TEST_MODELS")
 class WithModel(Base):
-    SMALL = ("-p", "16", "-n", "4", "-r", "1", "-t", "2")
+    def small(self, *args):
+        usual = {"-p": "16", "-n": "4", "-r": "1", "-t": "2"}
+        return self.run_it(MODEL, *[x for flag, value in usual.items() if flag not in args for x in (flag, value)], *args)
 
     def compare(self, *args):
-        r = self.run_it(MODEL, *self.SMALL, *args, "--json")
+        r = self.small(*args, "--json")
         self.assertEqual(r.returncode, 0, r.stderr)
         return json.loads(r.stdout)
 
     def test_everything(self):
         report = self.dir / "report.html"
-        got = self.compare("--peer", self.peer(), "-d", "0,32", "--continue", "8", "--html", report, "--save", self.dir / "saved")
+        got = self.compare("--peer", self.peer(start=0.5), "-d", "0,32", "--continue", "8", "--html", report, "--save", self.dir / "saved")
         self.assertEqual(json.loads((self.dir / "saved").read_text()), got)
         self.assertEqual(got["schema"], "lumen-bench-compare-1")
         self.assertEqual([e["name"] for e in got["engines"]], ["Lumen", "fake"])
@@ -262,7 +267,7 @@ class WithModel(Base):
         self.assertFalse(report.with_suffix(".html.partial").exists())
 
     def test_tables(self):
-        r = self.run_it(MODEL, *self.SMALL, "--peer", self.peer(text="Something else.\n"), "--tests", "prefill,output", "--continue", "4", "-v")
+        r = self.small("--peer", self.peer(text="Something else.\n"), "--tests", "prefill,output", "--continue", "4", "-v")
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertRegex(r.stdout, r"\| smollm2 \| prefill 16 \| Lumen \| [\d.]+ \|")
         self.assertRegex(r.stdout, r"\| smollm2 \| prefill 16 \| fake \| 100\.0 \|  \| [\d.]+ \|")
@@ -272,11 +277,11 @@ class WithModel(Base):
     def test_a_peer_of_the_other_kind(self):
         """-gp instead of -d, names with a prefix, -rtr, options of the user's."""
         names = ("ik-llama-bench", "ik-llama-cli", "ik-llama-perplexity")
-        got = self.compare("--peer", self.peer("ik", names, options="  -gp <pp,tg>\n  -fa\n  -rtr"), "--tests", "start,decode", "-d", "32")
+        got = self.compare("--peer", self.peer("ik", names, options="  -gp <pp,tg>\n  -fa\n  -rtr", text=" Paris."), "--tests", "start,decode", "-d", "32")
         self.assertEqual(got["engines"][1]["options"], "-fa 1 -rtr 1; build abc1234")
         self.assertAlmostEqual(got["models"][0]["engines"][1]["tests"]["decode_4_at_32"]["median"], 10 / 1.5)
         self.assertEqual(got["engines"][1]["lacks"], [])
-        got = self.compare("--peer", self.peer("own", names), "--peer-args", "own=-fa 0 -ctk q8_0", "--tests", "prefill")
+        got = self.compare("--peer", self.peer("own", names, text=" Paris."), "--peer-args", "own=-fa 0 -ctk q8_0", "--tests", "prefill")
         call = [c for c in self.calls("own") if c[0] == "ik-llama-bench" and "--help" not in c][0]
         self.assertEqual(call[-4:], ["-fa", "0", "-ctk", "q8_0"])
 
@@ -291,15 +296,16 @@ class WithModel(Base):
         self.assertNotIn("median", tests["cold_start"])
 
     def test_peers_that_misbehave_do_not_stop_the_rest(self):
+        quick = {"text": " Paris.", "start": 0}
         peers = [
             self.peer("refusing", **{"llama-bench": "refuse", "llama-completion": "refuse", "llama-perplexity": "refuse"}),
             self.peer("crashing", **{"llama-bench": "crash", "llama-completion": "crash", "llama-perplexity": "cut"}),
-            self.peer("hanging", **{"llama-bench": "hang", "llama-perplexity": "hang"}),
-            self.peer("chatting", **{"llama-bench": "chatter", "llama-perplexity": "chatter"}),
-            self.peer("wrong", **{"llama-bench": "wrong"}),
-            self.peer("good"),
+            self.peer("hanging", **quick, **{"llama-bench": "hang", "llama-perplexity": "hang"}),
+            self.peer("chatting", **quick, **{"llama-bench": "chatter", "llama-perplexity": "chatter"}),
+            self.peer("wrong", **quick, **{"llama-bench": "wrong", "llama-perplexity": "chatter"}),
+            self.peer("good", **quick, **{"llama-perplexity": "chatter"}),
         ]
-        got = self.compare(*[x for p in peers for x in ("--peer", p)], "-r", "2", "--continue", "4", "--timeout", "8")
+        got = self.compare(*[x for p in peers for x in ("--peer", p)], "-r", "2", "--continue", "4", "--tests", "prefill,output,logits", "--timeout", "8")
         said = "\n".join(got["not_measured"])
         for s in ("ended with status 1: error: unable to load model", "was killed by signal 11 (Segmentation fault)", "did not end within 8 s",
                   "llama-bench printed no JSON", "llama-perplexity wrote no log-probabilities", "its JSON has no entry with avg_ts", "bytes, expected at least"):
@@ -313,7 +319,7 @@ class WithModel(Base):
         self.assertEqual(sorted(hung), ["llama-bench", "llama-perplexity"])
 
     def test_logits_that_differ_are_seen(self):
-        got = self.compare("--peer", self.peer(logits="shifted"), "--tests", "logits")
+        got = self.compare("--peer", self.peer(logits="shifted", text=" Paris."), "--tests", "logits")
         logits = got["models"][0]["engines"][1]["logits"]
         self.assertLess(logits["same_best"], 5)
         self.assertGreater(logits["kl_mean"], 1)
@@ -327,8 +333,8 @@ class WithModel(Base):
         self.assertGreater(busy["others_share"], 0.9 / os.cpu_count())
 
     def test_engines_take_turns(self):
-        peers = [self.peer("one"), self.peer("two")]
-        r = self.run_it(MODEL, *self.SMALL, "-r", "2", "--tests", "prefill", "-v", *[x for p in peers for x in ("--peer", p)])
+        peers = [self.peer("one", text=" Paris."), self.peer("two", text=" Paris.")]
+        r = self.small("-r", "2", "--tests", "prefill", "-v", *[x for p in peers for x in ("--peer", p)])
         order = re.findall(r"smollm2, (\w+): round (\d)", r.stderr)
         self.assertEqual(order, [("Lumen", "1"), ("one", "1"), ("two", "1"), ("two", "2"), ("one", "2"), ("Lumen", "2")])
 

@@ -69,7 +69,7 @@ Status bench(const Arguments& a, const Options& given) {
         .field("path", m.path)
         .field("architecture", arch)
         .field("file_bytes", m.checkpoint->file_size());
-    w.field("packed_bytes", m.model->packed_bytes()).field("state_bytes", m.model->state_bytes()).field("context", m.model->context());
+    w.field("packed_bytes", m.model->packed_bytes()).field("state_bytes", m.model->state_bytes()).field("state_bytes_per_token", r.state_bytes_per_token).field("context", m.model->context());
     w.field("target", machine.name)
         .field("threads", machine.threads)
         .field("cpu", measure::cpu_name())
