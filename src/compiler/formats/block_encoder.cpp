@@ -71,10 +71,13 @@ BlockEncoder::BlockEncoder(const EncodePlan& plan) : plan_(plan), block_(plan.fo
       s->floats[which].assign(static_cast<size_t>(block_ / p.float_extent), 1.0f);
       s->ints[which].assign(static_cast<size_t>(block_ / p.int_extent), 1.0f);
       s->code.assign(static_cast<size_t>(block_), 0.0f);
+      s->sums.assign(static_cast<size_t>(block_ / run_), {});
     }
     targets_[which].resize(static_cast<size_t>(block_ / run_));
     weights_[which].resize(static_cast<size_t>(block_ / run_));
   }
+  run_x_.resize(static_cast<size_t>(block_ / run_));
+  run_w_.resize(static_cast<size_t>(block_ / run_));
   rest_.resize(static_cast<size_t>(block_));
   raw_.resize(static_cast<size_t>(block_));
 }
@@ -83,6 +86,15 @@ bool BlockEncoder::encode(const float* x, const float* w, uint8_t* block) {
   x_ = x;
   w_ = w;
   best_.error = INFINITY;
+  for (int r = 0; r < block_ / run_; ++r) {
+    float sx = 0, sw = 0;
+    for (int k = r * run_; k < (r + 1) * run_; ++k) {
+      sx += w[k] * x[k];
+      sw += w[k];
+    }
+    run_x_[static_cast<size_t>(r)] = sx;
+    run_w_[static_cast<size_t>(r)] = sw;
+  }
   const EncodePlan::Product &scale = plan_.product(0), &offset = plan_.product(1);
   if (offset.exists() && scale.exists() && offset.finest > scale.finest) {
     search_shared_offset();
@@ -128,17 +140,11 @@ void BlockEncoder::start_free(State& s) {
   FitOptions options = fit_options(false);
   for (int r = 0; r < block_ / run_; ++r) {
     const float *x = x_ + r * run_, *w = w_ + r * run_;
-    float* code = s.code.data() + r * run_;
-    Fit fit = has_offset() ? fit_affine(plan_.codes(), x, w, run_, options, code) : fit_scale(plan_.codes(), x, w, run_, options, code);
+    Fit fit = has_offset() ? fit_affine(plan_.codes(), x, w, run_, options) : fit_scale(plan_.codes(), x, w, run_, options);
     targets_[0][r] = fit.s;
     targets_[1][r] = fit.o;
-    float cc = 0, ww = 0;
-    for (int i = 0; i < run_; ++i) {
-      cc += w[i] * code[i] * code[i];
-      ww += w[i];
-    }
-    weights_[0][r] = cc;
-    weights_[1][r] = ww;
+    weights_[0][r] = fit.cc;
+    weights_[1][r] = run_w_[static_cast<size_t>(r)];
   }
   set_levels(s, 0);
   if (has_offset()) set_levels(s, 1);
@@ -153,7 +159,6 @@ void BlockEncoder::set_levels(State& s, int which) {
     int pieces = p.int_level >= 0 ? per_float : 1, runs = p.float_extent / pieces / run_;
     entry_target_.assign(static_cast<size_t>(pieces), 0);
     entry_weight_.assign(static_cast<size_t>(pieces), 0);
-    entry_int_.assign(static_cast<size_t>(pieces), 0);
     for (int i = 0; i < pieces; ++i) {
       double sum = 0, weight = 0;
       for (int r = 0; r < runs; ++r) {
@@ -168,7 +173,7 @@ void BlockEncoder::set_levels(State& s, int which) {
     float d = entry_target_[0];
     if (p.int_level >= 0) {
       d = 1;
-      if (p.float_level >= 0) d = fit_scale(p.ints, entry_target_.data(), entry_weight_.data(), pieces, {}, entry_int_.data()).s;
+      if (p.float_level >= 0) d = fit_scale(p.ints, entry_target_.data(), entry_weight_.data(), pieces, {}).s;
     }
     if (p.float_level >= 0) d = static_cast<float>(plan_.level(p.float_level, f).nearest(d));
     s.floats[which][f] = p.float_level >= 0 ? d : 1.0f;
@@ -183,7 +188,9 @@ double BlockEncoder::code_range(State& s, int from, int to) {
   for (int r = from; r < to; r += run_) {
     float scale = factor(s, 0, r), offset = factor(s, 1, r), inv = scale != 0 ? 1 / scale : 0;
     if (!std::isfinite(inv)) inv = 0;
-    error += nearest_codes(set, x_ + r, w_ + r, run_, scale, offset, inv, s.code.data() + r);
+    CodeSums& sums = s.sums[static_cast<size_t>(r / run_)];
+    sums = nearest_codes(set, x_ + r, w_ + r, run_, scale, offset, inv, s.code.data() + r);
+    error += sums.error;
   }
   return error;
 }
@@ -212,14 +219,13 @@ bool BlockEncoder::refit_both(State& s, int from, int to, double& scale, double&
   double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;
   for (int r = from; r < to; r += run_) {
     double m = s.ints[0][static_cast<size_t>(r / p.int_extent)], b = s.ints[1][static_cast<size_t>(r / q.int_extent)];
-    for (int k = r; k < r + run_; ++k) {
-      double a = m * s.code[static_cast<size_t>(k)], w = w_[k];
-      aa += w * a * a;
-      ab += w * a * b;
-      bb += w * b * b;
-      ax += w * a * x_[k];
-      bx += w * b * x_[k];
-    }
+    size_t i = static_cast<size_t>(r / run_);
+    const CodeSums& sums = s.sums[i];
+    aa += m * m * sums.cc;
+    ab += m * b * sums.c;
+    bb += b * b * run_w_[i];
+    ax += m * sums.xc;
+    bx += b * run_x_[i];
   }
   double det = aa * bb - ab * ab;
   if (!(det > 1e-9 * aa * bb)) return false;
@@ -234,16 +240,11 @@ double BlockEncoder::refit_one(const State& s, int which, int from, int to, bool
   const EncodePlan::Product& p = plan_.product(which);
   double num = 0, den = 0;
   for (int r = from; r < to; r += run_) {
-    double m = over_ints ? s.ints[which][static_cast<size_t>(r / p.int_extent)] : 1.0, scale = factor(s, 0, r), offset = factor(s, 1, r);
-    double sum = 0, squares = 0;
-    for (int k = r; k < r + run_; ++k) {
-      double c = s.code[static_cast<size_t>(k)], w = w_[k];
-      double a = which == 0 ? c : 1.0, rest = x_[k] - (which == 0 ? offset : scale * c);
-      sum += w * a * rest;
-      squares += w * a * a;
-    }
-    num += m * sum;
-    den += m * m * squares;
+    double m = over_ints ? s.ints[which][static_cast<size_t>(r / p.int_extent)] : 1.0;
+    size_t i = static_cast<size_t>(r / run_);
+    const CodeSums& sums = s.sums[i];
+    num += m * (which == 0 ? sums.xc - factor(s, 1, r) * sums.c : run_x_[i] - factor(s, 0, r) * sums.c);
+    den += m * m * (which == 0 ? sums.cc : run_w_[i]);
   }
   return den > 0 ? num / den : NAN;
 }
@@ -277,20 +278,21 @@ void BlockEncoder::refit_ints(State& s, int which) {
   if (p.int_level < 0) return;
   for (size_t e = 0; e < s.ints[which].size(); ++e) {
     int from = static_cast<int>(e) * p.int_extent, to = from + p.int_extent;
-    float d = s.floats[which][static_cast<size_t>(from / p.float_extent)], best = s.ints[which][e];
+    float d = s.floats[which][static_cast<size_t>(from / p.float_extent)], best = s.ints[which][e], last = best;
     double whole = refit_one(s, which, from, to, false);
     if (d == 0 || !std::isfinite(whole)) continue;
     float near = p.ints.nearest(static_cast<float>(whole / d)), tried[4] = {best, near, p.ints.step(near, -1), p.ints.step(near, 1)};
     double least = INFINITY;
     for (int i = 0; i < 4; ++i) {
       if (std::find(tried, tried + i, tried[i]) != tried + i) continue;
-      s.ints[which][e] = tried[i];
+      s.ints[which][e] = last = tried[i];
       double error = code_range(s, from, to);
       if (error < least) {
         least = error;
         best = tried[i];
       }
     }
+    if (best == last) continue;
     s.ints[which][e] = best;
     code_range(s, from, to);
   }
@@ -327,13 +329,10 @@ void BlockEncoder::start_with_offset(State& s, float share, bool highest, bool q
     options.negative &= highest;
   }
   for (int r = 0; r < block_ / p.finest; ++r) {
-    float* code = s.code.data() + r * p.finest;
-    const float* w = w_ + r * p.finest;
-    float fit = fit_scale(plan_.codes(), rest_.data() + r * p.finest, w, p.finest, options, code).s, cc = 0;
-    for (int i = 0; i < p.finest; ++i) cc += w[i] * code[i] * code[i];
+    Fit fit = fit_scale(plan_.codes(), rest_.data() + r * p.finest, w_ + r * p.finest, p.finest, options);
     for (int i = 0; i < p.finest / run_; ++i) {
-      targets_[0][r * (p.finest / run_) + i] = fit;
-      weights_[0][r * (p.finest / run_) + i] = cc;
+      targets_[0][r * (p.finest / run_) + i] = fit.s;
+      weights_[0][r * (p.finest / run_) + i] = fit.cc;
     }
   }
   set_levels(s, 0);

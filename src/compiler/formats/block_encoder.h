@@ -48,6 +48,7 @@ class BlockEncoder {
   struct State {
     std::vector<float> floats[2], ints[2];  // by product, by entry; 1 where a level is missing
     std::vector<float> code;
+    std::vector<CodeSums> sums;  // by run: of the codes, kept up with them
     double error = INFINITY;
   };
   float factor(const State& s, int which, int k) const {
@@ -78,8 +79,9 @@ class BlockEncoder {
   int run_;  // elements with the same scale and offset, at least
   State best_, work_, trial_;
   std::vector<float> targets_[2], weights_[2];  // by run: wanted scale and offset, and how much an error of it costs
+  std::vector<float> run_x_, run_w_;            // by run: sums of w * x and w
   std::vector<float> rest_;                     // what is left of x without the offset
-  std::vector<float> entry_target_, entry_weight_, entry_int_;
+  std::vector<float> entry_target_, entry_weight_;
   std::vector<uint8_t> raw_;
 };
 

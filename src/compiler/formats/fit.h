@@ -32,6 +32,7 @@ struct CodeSet {
 
 struct Fit {
   float s = 0, o = 0;
+  float cc = 0;  // sum of w * c^2 over the codes it was found with: what an error of s costs
 };
 struct FitOptions {
   bool positive = true, negative = true;  // signs that s may have (fit_affine: positive is always tried)
@@ -39,12 +40,16 @@ struct FitOptions {
   bool quick = false;                     // fewer trials
 };
 
-// Minimises sum of w * (x - s * c)^2 over s and c; the codes stand in `code`.
-Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options, float* code);
+// Minimises sum of w * (x - s * c)^2 over s and c.
+Fit fit_scale(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options);
 // Minimises sum of w * (x - s * c - o)^2 over s, o and c.
-Fit fit_affine(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options, float* code);
+Fit fit_affine(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options);
 
-// The nearest codes of (x - o) * inv, inv being 1 / s or 0; returns the sum of w * (x - s * c - o)^2.
-float nearest_codes(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code);
+// What least squares of scales and offsets need to know of one choice of codes, each summed with the weights w.
+struct CodeSums {
+  float error = 0, xc = 0, cc = 0, c = 0;  // (x - s * c - o)^2, x * c, c^2, c
+};
+// The nearest codes of (x - o) * inv, inv being 1 / s or 0.
+CodeSums nearest_codes(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code);
 
 }  // namespace lumen::formats
