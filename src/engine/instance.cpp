@@ -45,8 +45,9 @@ int64_t context_length(const sema::ModelInstance& m, int64_t asked) {
   return std::min<int64_t>(trained, 4096);
 }
 
-ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results) {
+ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results, std::vector<passes::DotInput>* observed) {
   passes::Options o;
+  o.observed = observed;
   o.integer_dots = !exact;
   o.fine_results = fine_results;
   o.activation = [&lib](int group) { return activation_format(lib, group); };

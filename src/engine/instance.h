@@ -1,6 +1,7 @@
 // From a checkpoint to the function that runs it: what the compiled model and the interpreted one begin with.
 #pragma once
 #include "checkpoint/checkpoint.h"
+#include "compiler/passes/passes.h"
 #include "compiler/sema/model.h"
 
 namespace lumen::engine {
@@ -16,6 +17,8 @@ int64_t vocabulary(const sema::ModelInstance& model);
 int64_t context_length(const sema::ModelInstance& model, int64_t asked);
 
 // f after the passes. LUMEN_DUMP=ir prints the outcome on stderr, LUMEN_DUMP=ir:after=PASS what that pass leaves.
-ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results = true);
+// observed: see passes::observe_dots.
+ir::Function optimise(const sema::Library& lib, ir::Function f, bool exact, bool fine_results = true,
+                      std::vector<passes::DotInput>* observed = nullptr);
 
 }  // namespace lumen::engine

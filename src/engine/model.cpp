@@ -57,13 +57,13 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   return m;
 }
 
-Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int hint) {
+Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int hint, std::vector<passes::DotInput>* observed) {
   auto r = std::make_unique<Ready>();
   int64_t tokens = hint > 0 ? hint : batch_;
   std::map<std::string, int64_t> bounds = {{"T", tokens}, {"R", std::min(tokens, max_rows_)}, {"S", std::max<int64_t>(options_.sequences, 1)}, {"B", pages_per_sequence_}, {"P", pages_}};
   store_->read_ahead();
   std::optional<TimedSpan> span(std::in_place, "passes");
-  ir::Function optimised = optimise(*lib_, f, options_.exact);
+  ir::Function optimised = optimise(*lib_, f, options_.exact, true, observed);
   span.emplace("plan, kernels");
   LUMEN_TRY(plan, plan::make_plan(std::move(optimised), *kernels_, bounds, hint));
   r->plan = std::move(plan);
@@ -163,6 +163,27 @@ Result<std::vector<float>> Model::hidden(const Batch& b, int layer) {
   std::vector<float> x(b.tokens.size() * f.values[value].type.dims.back().value);
   LUMEN_CHECK(target_->download(*out.buffer, out.offset, {reinterpret_cast<uint8_t*>(x.data()), x.size() * 4}));
   return x;
+}
+
+Status Model::observe(const Batch& b, std::vector<std::vector<double>>& sums) {
+  LUMEN_CHECK(check(b));
+  if (!observer_) {
+    LUMEN_TRY(r, prepare(instance_.forward, 0, &dot_inputs_));
+    observer_ = std::move(r);
+  }
+  std::map<std::string, int64_t> symbols;
+  LUMEN_CHECK(upload(b, symbols));
+  LUMEN_CHECK(observer_->runner.run(symbols));
+  sums.resize(dot_inputs_.size());
+  std::vector<float> row;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    BufferArg out = observer_->runner.result(static_cast<int>(1 + i));  // behind the logits
+    row.resize(static_cast<size_t>(dot_inputs_[i].columns));
+    sums[i].resize(row.size());
+    LUMEN_CHECK(target_->download(*out.buffer, out.offset, {reinterpret_cast<uint8_t*>(row.data()), row.size() * 4}));
+    for (size_t k = 0; k < row.size(); ++k) sums[i][k] += row[k];
+  }
+  return ok_status();
 }
 
 std::vector<std::pair<std::string, double>> Model::profile() const {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "compiler/passes/passes.h"
 #include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
 #include "engine/code_cache.h"
@@ -38,6 +39,10 @@ class Model {
   Result<const float*> step(const Batch& batch);
   // Residual stream (tokens, width) after layer `layer`; 0 is the embedding. Touches the state like a step.
   Result<std::vector<float>> hidden(const Batch& batch, int layer);
+  // Like a step, for its traces: adds to sums[i] the squares of the columns of what the weights of dot_inputs()[i] were multiplied with,
+  // over all tokens of the batch. Both are empty before the first call.
+  Status observe(const Batch& batch, std::vector<std::vector<double>>& sums);
+  const std::vector<passes::DotInput>& dot_inputs() const { return dot_inputs_; }
 
   int64_t vocab() const { return vocab_; }
   int64_t context() const { return context_; }
@@ -63,7 +68,7 @@ class Model {
     plan::Runner runner;
   };
   Result<Ready*> ready(int hint);
-  Result<std::unique_ptr<Ready>> prepare(const ir::Function& f, int hint);
+  Result<std::unique_ptr<Ready>> prepare(const ir::Function& f, int hint, std::vector<passes::DotInput>* observed = nullptr);
   Status upload(const Batch& batch, std::map<std::string, int64_t>& symbols);
   Status check(const Batch& batch) const;
 
@@ -77,6 +82,8 @@ class Model {
   std::unique_ptr<WeightStore> store_;
   std::map<std::string, std::shared_ptr<DeviceBuffer>> params_;
   std::map<int, std::unique_ptr<Ready>> ready_;
+  std::unique_ptr<Ready> observer_;
+  std::vector<passes::DotInput> dot_inputs_;
   Ready* last_ = nullptr;
   std::vector<float> logits_;
   int64_t vocab_ = 0, context_ = 0, batch_ = 512, max_rows_ = 1, pages_ = 0, pages_per_sequence_ = 0, state_bytes_ = 0;

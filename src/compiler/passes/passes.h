@@ -38,10 +38,21 @@ void fuse(ir::Function& f);
 // Exact runs keep states in f32, whatever the model declares: f16 and bf16 states are widened.
 void widen_states(ir::Function& f);
 
+// For each tensor that weights' rows are multiplied with, one more result: the squares of its columns, summed over the rows.
+//   dot(%1[t], %2[n])                                         ->   %9: f32[1, K] = compute(%1) { sum(t: 0, T, mul(%1[t, k], %1[t, k])) }
+// Dots must have been formed; the passes before are run by the caller. What the results mean, in their order:
+struct DotInput {
+  std::vector<std::string> weights;  // params
+  int64_t columns = 0;
+  bool gives_result = false;  // a dot with it is a result of the function: the logits
+};
+std::vector<DotInput> observe_dots(ir::Function& f);
+
 struct Options {
   bool integer_dots = true;  // false: --exact
   bool fine_results = false;  // see use_integer_dots
   std::function<ir::FormatRef(int group)> activation;
+  std::vector<DotInput>* observed = nullptr;  // not null: observe_dots runs behind form_dots and writes here
   std::function<void(const std::string& pass, const ir::Function& f)> after;  // --after, LUMEN_DUMP; may be empty
 };
 // Runs all passes in order. The verifier runs after each in debug builds.

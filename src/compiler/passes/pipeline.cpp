@@ -28,6 +28,7 @@ void run(ir::Function& f, const Options& o) {
   after("eliminate_dead");
   form_dots(f);
   after("form_dots");
+  if (o.observed) *o.observed = observe_dots(f);
   if (o.integer_dots && o.activation) use_integer_dots(f, o.activation, o.fine_results);
   after("use_integer_dots");
   fuse(f);
