@@ -1,6 +1,5 @@
-// Re-encodes the weights of a model file in another format, tensor by tensor, so that no model is held in memory.
-// Linear weights and embeddings (tensors of two and more axes) take the new format where their rows hold whole blocks of it;
-// everything else stays as it is, and the report says why.
+// Re-encodes the weights of a model, tensor by tensor, so that no model is held in memory. Which format a tensor takes is a recipe's
+// choice (recipe.h); tensors of one axis, and those no rule or format fits, stay as they are, and the report says why.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -9,12 +8,14 @@
 
 #include "checkpoint/checkpoint.h"
 #include "compiler/sema/library.h"
+#include "convert/imatrix.h"
+#include "convert/recipe.h"
 
 namespace lumen::convert {
 
 struct QuantizeOptions {
-  std::string format;            // a format's name, or a plain float type
-  bool keep_embeddings = false;  // token_embd and output stay as they are
+  Recipe recipe;
+  const Imatrix* imatrix = nullptr;
   int threads = 1;
   // The type of a tensor of the input.
   std::function<Result<ir::Type>(const CheckpointTensor&)> type_of;
@@ -23,16 +24,28 @@ struct QuantizeOptions {
 
 struct QuantizedTensor {
   std::string name, from, to;  // to: empty where it stays
-  std::string why;             // it stays
+  std::string why;             // it stays, or takes another format than the recipe chose
   uint64_t bytes_before = 0, bytes_after = 0;
-  double rms_error = 0;  // relative to the weights' own root mean square
+  bool weighted = false;  // the importance matrix knows it
+  double rms_error = 0;   // relative to the weights' own root mean square
 };
 struct QuantizeReport {
   std::vector<QuantizedTensor> tensors;
-  uint32_t type_id = 0;  // of the new format; private where it declares none
 };
 
-// Writes `out` or nothing. Errors (usage): a format that is unknown, cannot be written or fits no tensor.
+// A format that can be written, or a plain float type, by its name. `option` begins the message.
+Result<ir::Type> target_element(const sema::Library& lib, const std::string& name, const std::string& option);
+
+// What shall become of each tensor.
+struct TensorPlan {
+  const CheckpointTensor* tensor;
+  ir::Type from, to;  // to == from: it stays
+  Importance importance;
+};
+// Errors (usage): a format that is unknown or cannot be written; no tensor takes one. `report` gets a line for each tensor.
+Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Checkpoint& in, const QuantizeOptions& options, QuantizeReport& report);
+
+// Writes a GGUF file `out`, or nothing.
 Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, const std::string& out, const QuantizeOptions& options);
 
 }  // namespace lumen::convert

@@ -25,6 +25,7 @@ class Arguments {
   void positional(const std::string& name, std::string& into, const std::string& help, bool required);
   void positionals(const std::string& name, std::vector<std::string>& into, const std::string& help);  // at least one
   void text(const std::string& flags, std::string& into, const std::string& help);
+  void texts(const std::string& flags, std::vector<std::string>& into, const std::string& help);  // may be repeated
   void choice(const std::string& flags, std::string& into, const std::vector<std::string>& allowed, const std::string& help);
   void texts(const std::string& flags, std::vector<std::string>& into, const std::string& help);  // may be repeated
   void integers(const std::string& flags, std::vector<int64_t>& into, int64_t lo, int64_t hi, const std::string& help);  // "1,2,3"

@@ -9,6 +9,7 @@
 
 #include "backend/cpu/cpu_target.h"
 #include "backend/webgpu/webgpu_target.h"
+#include "base/mmap.h"
 #include "engine/gguf_source.h"
 #include "hub/store.h"
 
@@ -141,6 +142,11 @@ Result<std::vector<int32_t>> prompt_ids(const Arguments& a, const PromptChoice& 
         "the prompt has " + std::to_string(ids.size()) + " tokens; the context holds " + std::to_string(m.context()) + " (--ctx sets it)",
         true};
   return ids;
+}
+
+Result<std::string> read_text(const std::string& path) {
+  LUMEN_TRY(file, MappedFile::open(path));
+  return std::string(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
 }
 
 Status print_out(std::string_view text) {

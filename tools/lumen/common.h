@@ -55,6 +55,7 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text);
 // Progress on stderr, rewritten in place and gone when done; nothing where stderr is no terminal.
 std::function<void(int64_t done, int64_t total)> progress_bar(const std::string& doing);
 
+Result<std::string> read_text(const std::string& path);  // a whole file
 Status print_out(std::string_view text);     // to stdout
 std::string visible(std::string_view text);  // control characters escaped, for a terminal
 std::string fixed(double v, int digits);     // "12.30"

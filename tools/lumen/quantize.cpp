@@ -1,12 +1,15 @@
-// lumen quantize: a model file in another format, with a line for every tensor that stays as it is.
+// lumen quantize: a model in other formats, with a line for every tensor that changes or stays, and, where a text is given, how far
+// its answers moved.
 #include "convert/quantize.h"
 
+#include <filesystem>
 #include <map>
 #include <thread>
 
-#include "checkpoint/gguf_reader.h"
 #include "command.h"
 #include "common.h"
+#include "convert/mlx_directory.h"
+#include "convert/quality.h"
 #include "engine/checkpoint_source.h"
 #include "hub/store.h"
 
@@ -14,36 +17,40 @@ namespace lumen::tool {
 namespace {
 
 struct Options {
-  std::string in, out, format;
+  std::string in, out, format, recipe, imatrix, report;
+  std::vector<std::string> tensors;
   int64_t threads = 0;
   bool keep_embeddings = false, quiet = false;
 };
 
-Status quantize(const Arguments& a, const Options& o) {
-  if (o.format.empty()) return Error{"expected --format NAME", true};
-  LUMEN_TRY(library, library_for(a, o.in));
-  LUMEN_TRY(path, hub::resolve_model(o.in));
-  LUMEN_TRY(in, runtime::open_as_gguf(path, *library));
-  convert::QuantizeOptions q;
-  q.format = o.format;
-  q.keep_embeddings = o.keep_embeddings;
-  q.threads = o.threads > 0 ? static_cast<int>(o.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(*library, in, t); };
-  q.progress = progress_bar("encoding");
-  LUMEN_TRY(report, convert::quantize(*library, in, o.out, q));
-  uint64_t before = 0, after = 0;
-  size_t encoded = 0;
-  double worst = 0;
+Result<convert::Recipe> recipe_of(const Options& o) {
+  if (o.format.empty() == o.recipe.empty()) return Error{"expected one of --format NAME and --recipe NAME", true};
+  convert::Recipe r;
+  if (o.recipe.empty()) {
+    r.name = r.format = o.format;
+  } else {
+    LUMEN_TRY(loaded, convert::load_recipe(o.recipe));
+    r = std::move(loaded);
+  }
+  std::vector<convert::RecipeRule> first;
+  for (const std::string& text : o.tensors) {
+    LUMEN_TRY(rule, convert::parse_override(text));
+    first.push_back(std::move(rule));
+  }
+  if (o.keep_embeddings)
+    first.push_back({{"token_embd.weight", "output.weight", "model.embed_tokens.weight", "lm_head.weight"}, nullptr, "", "--keep-embeddings"});
+  r.rules.insert(r.rules.begin(), first.begin(), first.end());
+  return r;
+}
+
+void print_tensors(const convert::QuantizeReport& report, bool quiet) {
   std::map<std::string, size_t> kept;  // one-axis tensors are many and alike: counted, not listed
   for (const convert::QuantizedTensor& t : report.tensors) {
-    before += t.bytes_before;
-    after += t.bytes_after;
     if (!t.to.empty()) {
-      ++encoded;
-      worst = std::max(worst, t.rms_error);
-      if (!o.quiet)
-        std::printf("%-32s %s -> %s, %s -> %s, error %.4f of the weights\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(),
-                    size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(), t.rms_error);
+      if (!t.why.empty()) std::printf("%-32s takes %s: %s\n", visible(t.name).c_str(), t.to.c_str(), t.why.c_str());
+      if (!quiet)
+        std::printf("%-32s %s -> %s, %s -> %s, error %.4f of the weights%s\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(),
+                    size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(), t.rms_error, t.weighted ? ", by importance" : "");
     } else if (t.why.rfind("one axis", 0) == 0) {
       ++kept[t.why];
     } else {
@@ -51,18 +58,95 @@ Status quantize(const Arguments& a, const Options& o) {
     }
   }
   for (auto& [why, n] : kept) std::printf("%zu tensors stay: %s\n", n, why.c_str());
-  std::printf("%s: %zu tensors in %s (type %u), %s -> %s, largest error %.4f of the weights\n", o.out.c_str(), encoded, o.format.c_str(),
-              report.type_id, size_text(before).c_str(), size_text(after).c_str(), worst);
+}
+
+void print_summary(const convert::QuantizeReport& report, const std::string& out) {
+  uint64_t before = 0, after = 0;
+  double worst = 0;
+  std::map<std::string, size_t> by_format;
+  for (const convert::QuantizedTensor& t : report.tensors) {
+    before += t.bytes_before;
+    after += t.bytes_after;
+    worst = std::max(worst, t.rms_error);
+    if (!t.to.empty()) ++by_format[t.to];
+  }
+  std::string list;
+  for (auto& [format, n] : by_format) list += (list.empty() ? "" : ", ") + std::to_string(n) + " in " + format;
+  std::printf("%s: tensors %s; %s -> %s, largest error %.4f of the weights\n", out.c_str(), list.c_str(), size_text(before).c_str(),
+              size_text(after).c_str(), worst);
+}
+
+// A GGUF file of whatever came in, or, where the format is one of MLX's, a directory like the one that came in.
+Result<convert::QuantizeReport> write(const Options& o, const std::string& path, const sema::Library& library, convert::QuantizeOptions q) {
+  if (!convert::mlx_declaration(library, q.recipe.format)) {
+    LUMEN_TRY(in, runtime::open_as_gguf(path, library));
+    q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in, t); };
+    return convert::quantize(library, in, o.out, q);
+  }
+  std::error_code ec;
+  if (!std::filesystem::is_directory(path, ec))
+    return Error{"--format: " + q.recipe.format + " makes an MLX directory out of a directory with config.json; " + path + " is a file", true};
+  if (q.imatrix) return Error{"--imatrix: its names are a GGUF file's; MLX directories are written without one", true};
+  LUMEN_TRY(in, engine::open_checkpoint(path, library));
+  q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in, t); };
+  return convert::quantize_directory(library, in, o.out, q);
+}
+
+// What became of the answers, over a text.
+Status print_quality(const Arguments& a, const Options& o) {
+  LUMEN_TRY(text, read_text(o.report));
+  ModelChoice choice;
+  choice.model = o.in;
+  choice.threads = o.threads;
+  LUMEN_TRY(before, open_chosen(a, choice));
+  choice.model = o.out;
+  LUMEN_TRY(after, open_chosen(a, choice));
+  LUMEN_TRY(tokens, before.encode(text, true, false));
+  convert::QualityOptions q;
+  q.chunk = std::min<int64_t>({512, static_cast<int64_t>(tokens.size()), before.context(), after.context()});
+  q.chunks = 64;
+  if (before.tokenizer->spec().add_bos) q.first_token = before.tokenizer->spec().bos;
+  q.progress = progress_bar("comparing");
+  if (q.chunk < 3) return Error{"--report: " + o.report + " has " + std::to_string(tokens.size()) + " tokens, expected at least 3", true};
+  LUMEN_TRY(r, convert::compare_models(*before.model, *after.model, tokens, q));
+  std::printf("over %lld tokens of %s: divergence from the input %.5f nats (at most %.3f), the same best token for %.1f%%, perplexity %.4f -> %.4f\n",
+              static_cast<long long>(r.positions), o.report.c_str(), r.kl, r.worst_kl, 100 * r.same_best, r.perplexity_before, r.perplexity_after);
   return ok_status();
+}
+
+Status quantize(const Arguments& a, const Options& o) {
+  LUMEN_TRY(recipe, recipe_of(o));
+  LUMEN_TRY(library, library_for(a, o.in));
+  LUMEN_TRY(path, hub::resolve_model(o.in));
+  convert::QuantizeOptions q;
+  convert::Imatrix imatrix;
+  if (!o.imatrix.empty()) {
+    LUMEN_TRY(read, convert::read_imatrix(o.imatrix));
+    imatrix = std::move(read);
+    q.imatrix = &imatrix;
+  }
+  q.recipe = std::move(recipe);
+  q.threads = o.threads > 0 ? static_cast<int>(o.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  q.progress = progress_bar("encoding");
+  LUMEN_TRY(report, write(o, path, *library, std::move(q)));
+  print_tensors(report, o.quiet);
+  print_summary(report, o.out);
+  return o.report.empty() ? ok_status() : print_quality(a, o);
 }
 
 }  // namespace
 
 Action declare_quantize(Arguments& a) {
   auto o = std::make_shared<Options>();
-  a.positional("IN.gguf", o->in, "a model file, or the name of a fetched model", true);
-  a.positional("OUT.gguf", o->out, "the file to write; it appears when it is complete", true);
-  a.text("--format", o->format, "the format's name: one of lum/formats, one of your own (--lum DIR), or f32, f16, bf16");
+  a.positional("IN", o->in, "a model file or directory, or the name of a fetched model", true);
+  a.positional("OUT", o->out, "the GGUF file to write (for a format of MLX's: the directory); it appears when it is complete", true);
+  a.text("--format", o->format, "one format for all: one of lum/formats, one of your own (--lum DIR), f32, f16, bf16, or one of MLX's: mlx_affine<4, 64>");
+  std::string names;
+  for (const std::string& n : convert::recipe_names()) names += (names.empty() ? "" : ", ") + n;
+  a.text("--recipe", o->recipe, "a mix of formats: " + names + ", or a JSON file of your own (lum/recipes shows how)");
+  a.texts("--tensor", o->tensors, "PATTERN=FORMAT: tensors of these names take this format (may be repeated; the first that names a tensor counts)");
+  a.text("--imatrix", o->imatrix, "an importance matrix, as lumen imatrix or llama.cpp writes it: what counts more is kept better");
+  a.text("--report", o->report, "a text file: over its tokens, how far the answers moved from the input's, and both perplexities");
   a.flag("--keep-embeddings", o->keep_embeddings, "token_embd and output stay as they are");
   a.integer("-t,--threads", o->threads, 1, 1024, "threads (default: all)");
   a.flag("--quiet", o->quiet, "no lines for the tensors that were encoded");
