@@ -30,6 +30,8 @@ Action declare_bench_kernels(Arguments& a);
 Action declare_bench_compare(Arguments& a);
 Action declare_compile(Arguments& a);
 Action declare_quantize(Arguments& a);
+Action declare_imatrix(Arguments& a);
+Action declare_check(Arguments& a);
 Action declare_doctor(Arguments& a);
 Action declare_pull(Arguments& a);
 Action declare_list(Arguments& a);
