@@ -6,12 +6,12 @@
 #include <iterator>
 
 #include "base/json.h"
-#include "compiler/sema/embedded.h"
+#include "base/embedded.h"
 #include "compiler/syntax/parser.h"
 
 namespace lumen::convert {
 
-std::span<const sema::EmbeddedFile> embedded_recipes();  // generated from lum/recipes/*.json
+std::span<const EmbeddedFile> embedded_recipes();  // generated from lum/recipes/*.json
 
 namespace {
 
@@ -185,12 +185,12 @@ Result<Recipe> parse_recipe(const std::string& name, std::string_view text) {
 
 std::vector<std::string> recipe_names() {
   std::vector<std::string> names;
-  for (const sema::EmbeddedFile& f : embedded_recipes()) names.emplace_back(f.path.substr(0, f.path.size() - 5));
+  for (const EmbeddedFile& f : embedded_recipes()) names.emplace_back(f.path.substr(0, f.path.size() - 5));
   return names;
 }
 
 Result<Recipe> load_recipe(const std::string& name) {
-  for (const sema::EmbeddedFile& f : embedded_recipes())
+  for (const EmbeddedFile& f : embedded_recipes())
     if (f.path == lower(name) + ".json") return parse_recipe(lower(name), f.text);
   std::ifstream in(name, std::ios::binary);
   if (!in) {

@@ -4,13 +4,14 @@
 #include <filesystem>
 
 #include "base/assert.h"
+#include "base/embedded.h"
 #include "base/json.h"
 #include "base/mmap.h"
 #include "hub/store.h"
 
 namespace lumen::hub {
 
-extern const char* const kModelsJson;  // made of models.json by the build
+std::span<const EmbeddedFile> embedded_models();  // models.json
 
 namespace {
 
@@ -32,7 +33,7 @@ Result<std::vector<ShortName>> read_names(const Json* table, const std::string& 
 
 const JsonDocument& built_in() {
   static const JsonDocument doc = [] {
-    auto parsed = JsonDocument::parse(kModelsJson);
+    auto parsed = JsonDocument::parse(embedded_models().front().text);
     LUMEN_ASSERT(parsed.ok());
     return parsed.take();
   }();

@@ -27,7 +27,6 @@ class Arguments {
   void text(const std::string& flags, std::string& into, const std::string& help);
   void texts(const std::string& flags, std::vector<std::string>& into, const std::string& help);  // may be repeated
   void choice(const std::string& flags, std::string& into, const std::vector<std::string>& allowed, const std::string& help);
-  void texts(const std::string& flags, std::vector<std::string>& into, const std::string& help);  // may be repeated
   void integers(const std::string& flags, std::vector<int64_t>& into, int64_t lo, int64_t hi, const std::string& help);  // "1,2,3"
   void integer(const std::string& flags, int64_t& into, int64_t lo, int64_t hi, const std::string& help);
   void number(const std::string& flags, double& into, double lo, double hi, const std::string& help);

@@ -12,7 +12,7 @@
 #include "compiler/formats/describe.h"
 #include "compiler/passes/passes.h"
 #include "compiler/plan/plan.h"
-#include "compiler/sema/embedded.h"
+#include "base/embedded.h"
 #include "compiler/syntax/parser.h"
 #include "engine/checkpoint_source.h"
 #include "engine/instance.h"
@@ -33,7 +33,7 @@ Result<SourcePtr> read_source(const std::string& path) {
   std::error_code ec;
   if (!std::filesystem::exists(path, ec)) {
     std::string inside = path.rfind("lum/", 0) == 0 ? path.substr(4) : path;
-    for (const sema::EmbeddedFile& f : sema::embedded_files())
+    for (const EmbeddedFile& f : sema::embedded_files())
       if (f.path == inside) return std::make_shared<const Source>(Source{"<lum>/" + std::string(f.path), std::string(f.text)});
     return Error{path + ": no such file, and no standard one of that name (such as kernels/linear.lum)"};
   }

@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "base/mmap.h"
-#include "compiler/sema/embedded.h"
+#include "base/embedded.h"
 #include "compiler/sema/library_impl.h"
 #include "compiler/sema/mistake.h"
 #include "compiler/sema/value.h"

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/embedded.h"
 #include "base/diag.h"
 #include "base/result.h"
 #include "compiler/ir/ir.h"
@@ -19,6 +20,8 @@ namespace lumen::sema {
 // What a generic or static parameter may be bound to: K=2048, W=a format, eps=1e-5.
 using StaticValue = std::variant<int64_t, double, bool, std::string, ir::FormatRef, std::vector<int64_t>, std::vector<double>,
                                  std::vector<std::string>>;
+
+std::span<const EmbeddedFile> embedded_files();  // the standard .lum files: "formats/NAME.lum"
 
 class Library {
  public:
