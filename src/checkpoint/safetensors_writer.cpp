@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <set>
 
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 
 namespace lumen {
 namespace {

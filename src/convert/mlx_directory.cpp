@@ -9,7 +9,7 @@
 #include <iterator>
 
 #include "base/json.h"
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 #include "checkpoint/safetensors_writer.h"
 #include "engine/field_tensors.h"
 

@@ -5,8 +5,8 @@
 #include <fstream>
 #include <iterator>
 
-#include "base/json.h"
 #include "base/embedded.h"
+#include "base/json.h"
 #include "compiler/syntax/parser.h"
 
 namespace lumen::convert {

@@ -8,7 +8,7 @@
 #include <numeric>
 
 #include "base/json.h"
-#include "checkpoint/atomic_file.h"
+#include "base/atomic_file.h"
 #include "command.h"
 #include "common.h"
 #include "json_writer.h"

@@ -12,7 +12,6 @@
 #include "compiler/formats/describe.h"
 #include "compiler/passes/passes.h"
 #include "compiler/plan/plan.h"
-#include "base/embedded.h"
 #include "compiler/syntax/parser.h"
 #include "engine/checkpoint_source.h"
 #include "engine/instance.h"

@@ -4,12 +4,10 @@
 // llama.cpp's llama-perplexity measures, so that figures can be compared.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include "command.h"
 #include "common.h"
+#include "convert/chunks.h"
 #include "json_writer.h"
 
 namespace lumen::tool {
@@ -44,41 +42,28 @@ struct Likelihood {
   }
 };
 
-Result<std::string> read_text(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(in), {}};
-  if (!in.is_open() || in.bad()) return Error{path + ": cannot be read: expected a text file"};
-  if (text.empty()) return Error{path + ": the file is empty: expected a text"};
-  return text;
-}
-
 Status perplexity(const Arguments& a, Options o) {
   if (a.given("--ctx")) return Error{"--ctx: the context is a chunk long here: expected --chunk", true};
   LUMEN_TRY(text, read_text(o.file));
   o.model.context = o.chunk;
   LUMEN_TRY(m, open_chosen(a, o.model));
   LUMEN_TRY(ids, m.encode(text, true, false));
-  int64_t chunks = static_cast<int64_t>(ids.size()) / o.chunk;
-  if (chunks == 0)
-    return Error{o.file + ": the text has " + std::to_string(ids.size()) + " tokens: expected at least one chunk of " + std::to_string(o.chunk) + " (--chunk)"};
-  if (o.chunks > 0) chunks = std::min(chunks, o.chunks);
-  bool begins = m.tokenizer->spec().add_bos;
+  const TokenizerSpec& spec = m.tokenizer->spec();
+  LUMEN_TRY(parts, convert::cut(ids, o.chunk, o.chunks, spec.add_bos ? spec.bos : -1, m.context()));
   auto progress = progress_bar("reading");
   Likelihood all;
-  for (int64_t c = 0; c < chunks; ++c) {
-    std::vector<int32_t> part(ids.begin() + c * o.chunk, ids.begin() + (c + 1) * o.chunk);
-    if (begins) part[0] = m.tokenizer->spec().bos;
-    int64_t judged = o.chunk / 2;  // the first token whose successor is judged
+  int64_t done = 0;
+  for (const std::vector<int32_t>& part : parts) {
     std::vector<int32_t> read(part.begin(), part.end() - 1);
-    LUMEN_CHECK(run_rows(m, read, judged, [&](int64_t i, const float* logits) { all.add(logits, m.vocab(), part[static_cast<size_t>(i) + 1]); }));
-    progress(c + 1, chunks);
+    LUMEN_CHECK(run_rows(m, read, o.chunk / 2, [&](int64_t i, const float* logits) { all.add(logits, m.vocab(), part[static_cast<size_t>(i) + 1]); }));
+    progress(++done, static_cast<int64_t>(parts.size()));
   }
   if (!o.json)
     return print_out("perplexity " + fixed(all.perplexity(), 4) + " +/- " + fixed(all.error(), 4) + " over " + std::to_string(all.count) + " tokens of " +
-                     std::to_string(chunks) + " chunks of " + std::to_string(o.chunk) + "\n");
+                     std::to_string(parts.size()) + " chunks of " + std::to_string(o.chunk) + "\n");
   JsonWriter w;
   w.begin_object().key("perplexity").value(all.perplexity()).key("error").value(all.error()).key("nll").value(all.mean());
-  w.key("tokens").value(all.count).key("chunks").value(chunks).key("chunk").value(o.chunk).end_object();
+  w.key("tokens").value(all.count).key("chunks").value(static_cast<uint64_t>(parts.size())).key("chunk").value(o.chunk).end_object();
   return print_out(w.take() + "\n");
 }
 

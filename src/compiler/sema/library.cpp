@@ -9,7 +9,6 @@
 #include <sstream>
 
 #include "base/mmap.h"
-#include "base/embedded.h"
 #include "compiler/sema/library_impl.h"
 #include "compiler/sema/mistake.h"
 #include "compiler/sema/value.h"

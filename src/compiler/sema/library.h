@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "base/embedded.h"
 #include "base/diag.h"
+#include "base/embedded.h"
 #include "base/result.h"
 #include "compiler/ir/ir.h"
 #include "compiler/syntax/ast.h"
@@ -33,7 +33,7 @@ class Library {
   // Parses and adds one source; returns its mistakes (nothing of a wrong file is added).
   std::vector<Diag> add(SourcePtr source);
   Status add_directory(const std::string& path);  // every *.lum below it, in name order; Error: path or rendered diagnostics
-  static Result<Library> standard();              // the embedded files (embedded.h)
+  static Result<Library> standard();              // embedded_files()
 
   // "name", "name<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
   // one), wrong parameters, a declaration that does not elaborate (rendered diagnostics). Scalar types have no FormatType: null.
