@@ -47,6 +47,27 @@ std::string first_line(const std::string& path) {
   return line;
 }
 
+// Bytes that the control groups (version 2) around this process leave it: the least of limit - use, pages of files that can go not counted.
+uint64_t group_room() {
+  std::string path = first_line("/proc/self/cgroup");
+  uint64_t room = UINT64_MAX;
+  if (path.rfind("0::/", 0) != 0) return room;
+  path = path == "0::/" ? "" : path.substr(3);
+  for (;; path.resize(path.rfind('/'))) {
+    std::string dir = "/sys/fs/cgroup" + path + "/", limit = first_line(dir + "memory.max");
+    if (!limit.empty() && limit != "max") {
+      uint64_t used = std::strtoull(first_line(dir + "memory.current").c_str(), nullptr, 10), n = 0;
+      std::ifstream stat(dir + "memory.stat");
+      for (std::string key; stat >> key >> n;)
+        if (key == "inactive_file") used -= std::min(used, n);
+      uint64_t most = std::strtoull(limit.c_str(), nullptr, 10);
+      room = std::min(room, most - std::min(most, used));
+    }
+    if (path.empty()) break;
+  }
+  return room;
+}
+
 }  // namespace
 
 constexpr int64_t kHuge = int64_t{2} << 20;
@@ -103,6 +124,7 @@ MemoryInfo memory_info() {
     if (key == "MemTotal:") m.total = kb << 10;
     if (key == "MemAvailable:") m.available = kb << 10;
   }
+  m.available = std::min(m.available, group_room());
   std::string line = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
   size_t open = line.find('['), close = line.find(']');
   m.huge_pages = open == std::string::npos || close == std::string::npos ? "unknown" : line.substr(open + 1, close - open - 1);

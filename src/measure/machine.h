@@ -41,7 +41,7 @@ class ReadProbe {
 Result<Bandwidth> read_bandwidth(int threads, bool huge_pages, int64_t bytes = int64_t{256} << 20, int runs = 5);
 
 struct MemoryInfo {
-  uint64_t total = 0, available = 0;  // bytes
+  uint64_t total = 0, available = 0;  // bytes; of what the process's control groups leave it, where they set a limit
   std::string huge_pages;             // "always", "madvise", "never", or "unknown"
 };
 MemoryInfo memory_info();
