@@ -60,6 +60,7 @@ class Chooser {
       auto wanted = [&](const RemoteFile& f) { return ref_.pattern.empty() ? !any_matches(file_preferences().beside, f.path) : matches(ref_.pattern, f.path); };
       if (std::any_of(g.files.begin(), g.files.end(), wanted)) groups.push_back(g);
     }
+    if (ref_.pattern.empty() && groups.empty()) groups = every;
     if (!ref_.pattern.empty()) {
       if (matching.empty()) return nothing_matches(every);
       if (all_ || ggufs < matching.size()) return take(matching, groups);

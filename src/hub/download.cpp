@@ -84,6 +84,9 @@ class FileDownload {
           std::string(": starting again"));
     }
     if (offset_ == 0) LUMEN_CHECK(forget());
+    const std::string& endpoint = client_.settings().endpoint;
+    if (note_.endpoint != endpoint) note_.etag.clear();
+    note_.endpoint = endpoint;
     note_.commit = job_.commit;
     note_.bytes = file_.bytes;
     note_.digest = file_.digest;

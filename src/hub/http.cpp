@@ -142,7 +142,6 @@ HttpOutcome Http::get(const HttpRequest& r) {
   set(CURLOPT_USERAGENT, "lumen");
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_FOLLOWLOCATION, 0L);
-  set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_CONNECTTIMEOUT, 20L);
   set(CURLOPT_LOW_SPEED_LIMIT, 1L);  // a minute without a byte is a broken connection
   set(CURLOPT_LOW_SPEED_TIME, 60L);

@@ -128,11 +128,11 @@ std::optional<PartNote> read_part_note(const std::string& path) {
   const Json& root = text->json.root();
   auto content = content_of(root);
   if (!content) return std::nullopt;
-  return PartNote{text_of(root, "commit"), text_of(root, "etag"), content->first, content->second};
+  return PartNote{text_of(root, "commit"), text_of(root, "endpoint"), text_of(root, "etag"), content->first, content->second};
 }
 
 Status write_part_note(const std::string& path, const PartNote& n) {
-  return write_text(path, "{" + content_text(n.bytes, n.digest) + ", \"commit\": " + quoted(n.commit) + ", \"etag\": " + quoted(n.etag) + "}\n");
+  return write_text(path, "{" + content_text(n.bytes, n.digest) + ", \"commit\": " + quoted(n.commit) + ", \"endpoint\": " + quoted(n.endpoint) + ",\n \"etag\": " + quoted(n.etag) + "}\n");
 }
 
 std::string now_utc() {

@@ -29,7 +29,7 @@ Status write_record(const std::string& directory, const Record& record);
 
 // What a part is a part of.
 struct PartNote {
-  std::string commit, etag;
+  std::string commit, endpoint, etag;  // the etag is that endpoint's
   uint64_t bytes = 0;
   Digest digest;
 };

@@ -10,6 +10,8 @@ localhost, which the hub's resolve URLs redirect to. Every request is kept in hu
 import hashlib
 import http.server
 import json
+import ssl
+import sys
 import threading
 import time
 import urllib.parse
@@ -45,6 +47,7 @@ class Repo:
     large_from: int = 500  # files of this many bytes or more lie at the cdn, as LFS objects
     gated: bool = False
     private_token: str = ""  # only this token may read
+    etag: str = ""  # not empty: a plain mirror, which sends every file itself, under this ETag
     commits: dict = field(default_factory=dict)  # commit -> files
     listed: list = field(default_factory=list)  # entries of the tree beside the files, as they are
     commit: str = ""
@@ -93,12 +96,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
-
-    def handle_one_request(self):
-        try:
-            super().handle_one_request()
-        except ConnectionResetError:  # a client that was killed
-            self.close_connection = True
 
     def do_HEAD(self):
         self.serve()
@@ -164,6 +161,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def route(self):
         path, _, query = self.path.partition("?")
         words = path.strip("/").split("/")
+        if words[:2] == ["api", "resolve-cache"]:
+            words = words[3:5] + ["resolve"] + words[5:]
         api = words[:2] == ["api", "models"]
         repo = self.hub.repos.get("/".join(words[2:4] if api else words[0:2]))
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -200,7 +199,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if content is None:
             return self.refuse(404, "EntryNotFound", "Entry not found")
         headers = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
-        if len(content) < repo.large_from:
+        if repo.etag:
+            return self.answer(200, {**headers, "ETag": f'"{repo.etag}"'}, content, ranged=True)
+        if len(content) < repo.large_from:  # the hub keeps these in a cache of its own
+            if "/resolve-cache/" not in self.path:
+                there = f"/api/resolve-cache/models/{repo.name}/{commit}/{urllib.parse.quote(path)}?etag=x"
+                return self.answer(307, {**headers, "X-Linked-Etag": f'"{git_sha1(content)}"', "X-Linked-Size": str(len(content)), "Location": there})
             if self.fault and self.fault.content:
                 content = self.fault.content(content)
             return self.answer(200, {**headers, "ETag": f'"{git_sha1(content)}"'}, content, ranged=True)
@@ -217,18 +221,30 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, {"ETag": f'"{digest[:32]}"', "Accept-Ranges": "bytes"}, content, ranged=True)
 
 
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], (ConnectionError, ssl.SSLError)):
+            super().handle_error(request, client_address)  # else: a client that was killed, or does not trust the certificate
+
+
 class Hub:
-    def __init__(self):
+    def __init__(self, certificate=None):  # a certificate's and its key's file: https
         self.repos, self.revisions, self.blobs, self.log, self.faults = {}, {}, {}, [], []
         self.page_size = 50
         self.lock = threading.Lock()
-        self.servers = [self.listen("127.0.0.1", "hub"), self.listen("localhost", "cdn")]
-        self.url = f"http://127.0.0.1:{self.servers[0].server_port}"
-        self.cdn_url = f"http://localhost:{self.servers[1].server_port}"
+        self.servers = [self.listen("127.0.0.1", "hub", certificate), self.listen("localhost", "cdn", certificate)]
+        scheme = "https" if certificate else "http"
+        self.url = f"{scheme}://127.0.0.1:{self.servers[0].server_port}"
+        self.cdn_url = f"{scheme}://localhost:{self.servers[1].server_port}"
 
-    def listen(self, host, where):
-        server = http.server.ThreadingHTTPServer((host, 0), type("Handler", (Handler,), {"hub": self, "where": where}))
-        server.daemon_threads = True
+    def listen(self, host, where, certificate):
+        server = Server((host, 0), type("Handler", (Handler,), {"hub": self, "where": where}))
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         return server
 

@@ -274,10 +274,10 @@ class Whole(Pull):
 class Interrupted(Pull):
     SIZE = 6 << 20
 
-    def killed(self, **options):
+    def killed(self, path="/blob/", etag=""):
         """A pull killed with at least 2 MB of model.gguf there; gives the repository and the part's size."""
-        repo = self.hub.repo(NAME, {"model.gguf": content(self.SIZE)})
-        fault = self.hub.fault("/blob/", pace=0.02, **options)
+        repo = self.hub.repo(NAME, {"model.gguf": content(self.SIZE)}, etag=etag)
+        fault = self.hub.fault(path, pace=0.012)
         self.kill(self.pull_until("model.gguf", 2 << 20))
         fault.times = 0
         size = self.part("model.gguf").stat().st_size
@@ -333,11 +333,27 @@ class Interrupted(Pull):
         self.hub.fault("/blob/", status=206, headers={"Content-Range": f"bytes 5-{self.SIZE - 1}/{self.SIZE}"}, body=b"x")
         self.refused("pull", NAME, says=["expected bytes from", "the hub sends 'bytes 5-"])
 
-    def test_small_file_changed_under_the_same_commit(self):
-        """The hub's own ETag differs from what it listed."""
-        self.hub.repo(NAME, {"config.json": b"{}" * 20, "model.safetensors": content(3000)})
-        self.hub.fault("/resolve/", content=lambda c: b"[]" * 20)
-        self.refused("pull", NAME, says=["config.json", "expected the git_sha1 " + git_sha1(b"{}" * 20), "the hub sends " + git_sha1(b"[]" * 20)])
+    def test_mirror_changed_after_kill(self):
+        """A plain mirror whose ETags are its own: the content is another though the list is the same."""
+        repo, _ = self.killed(path="/resolve/", etag="v1")
+        repo.etag = "v2"
+        self.ok("pull", NAME)
+        self.assertRegex(self.said, r"the content changed on the hub since \S+ MB of it came \(etag v1, now v2\): starting again")
+        self.assertIsNone(self.hub.requests("hub", "/resolve/")[-1].range)
+        self.assertEqual((self.place() / "model.gguf").read_bytes(), content(self.SIZE))
+
+    def test_other_content_than_listed(self):
+        files = {"config.json": b"{}" * 20, "model.safetensors": content(3000)}
+        self.hub.repo(NAME, files)
+        listed, other = git_sha1(files["config.json"]), git_sha1(b"[]" * 20)
+        self.hub.fault("/resolve/", status=307, headers={"X-Linked-Etag": f'"{other}"', "Location": "/elsewhere"})
+        self.hub.fault("/elsewhere", status=200, body=b"[]" * 20)
+        self.refused("pull", NAME, says=["config.json", f"expected the git_sha1 {listed} as listed, the hub sends {other}"])
+        self.hub.fault("/resolve-cache/", content=lambda c: b"[]" * 20)
+        self.refused("pull", NAME, says=["config.json", f"what came has the git_sha1 {other}, expected {listed}; nothing was kept"])
+        self.hub.fault("/resolve/", status=302, headers={"X-Repo-Commit": "c" * 40, "Location": "/elsewhere"})
+        self.hub.fault("/elsewhere", status=200, body=b"{}" * 20)
+        self.refused("pull", NAME, says=["expected commit", "the hub sends " + "c" * 40])
         self.nothing_kept()
 
     def test_broken_connection(self):
@@ -566,6 +582,36 @@ class Disk(Pull):
         self.ok("pull", NAME)
         self.assertIn("continuing after", self.said)
         self.assertEqual((self.place() / "model.gguf").read_bytes(), content(4 << 20))
+
+
+class Encrypted(Pull):
+    """The hub over https, with a certificate that this machine does not know."""
+
+    def setUp(self):
+        super().setUp()
+        if not shutil.which("openssl"):
+            self.skipTest("no openssl program here to make a certificate with")
+        self.certificate, key = self.dir / "certificate.pem", self.dir / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+                        "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", self.certificate], check=True, capture_output=True)
+        self.plain = self.hub
+        self.hub = Hub((self.certificate, key))
+        self.addCleanup(self.hub.__exit__)
+        self.env |= {"LUMEN_HUB_ENDPOINT": self.hub.url}
+        self.hub.repo(NAME, {"model.gguf": content(5000)})
+
+    def test_certificates_count(self):
+        self.refused("pull", NAME, says=[f"the connection to {self.hub.url} failed", "certificate"])
+        self.assertEqual(self.hub.log, [])
+        self.env["SSL_CERT_FILE"] = str(self.certificate)
+        self.ok("pull", NAME, HF_TOKEN="secret")
+        self.assertEqual((self.place() / "model.gguf").read_bytes(), content(5000))
+        self.assertNotIn("authorization", self.hub.requests("cdn")[0].headers)
+
+    def test_no_way_back_to_plain_http(self):
+        self.hub.fault("/resolve/", status=302, headers={"Location": f"{self.plain.cdn_url}/blob/x"})
+        self.refused("pull", NAME, SSL_CERT_FILE=str(self.certificate), says=[f"the hub led from https to '{self.plain.cdn_url}/blob/x': refused"])
+        self.assertEqual(self.plain.log, [])
 
 
 class Protocol(Pull):

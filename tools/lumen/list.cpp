@@ -1,4 +1,6 @@
 // lumen list: the models of the local store.
+#include <algorithm>
+
 #include "command.h"
 #include "common.h"
 #include "hub/store.h"
@@ -20,8 +22,10 @@ Action declare_list(Arguments& a) {
       return print_out(w.take() + "\n");
     }
     if (models.empty()) std::printf("no models in %s\n", hub::store_directory().c_str());
+    size_t width = 0;
+    for (const hub::StoredModel& m : models) width = std::max(width, m.name.size());
     for (const hub::StoredModel& m : models)
-      std::printf("%-24s %10s  %s%s\n", m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str(),
+      std::printf("%-*s %10s  %s%s\n", static_cast<int>(std::min<size_t>(width, 60)), m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str(),
                   m.complete ? "" : ("  (not whole: lumen pull " + m.source + " continues)").c_str());
     return ok_status();
   };
