@@ -147,7 +147,8 @@ Result<Pulled> pull(const std::string& name, const PullOptions& options, const W
   LUMEN_TRY(settings, settings_from_environment());
   if (!settings.offline.empty()) {
     if (here && here->complete) return stored(*here, watcher, settings.offline + " is set, the hub was not asked");
-    return Error{ref.text() + ": not in " + store_directory() + ", and " + settings.offline + " forbids to ask the hub"};
+    if (!here && here.error().usage) return here.error();  // several
+    return Error{ref.text() + (here ? ": not whole in " : ": not in ") + store_directory() + ", and " + settings.offline + " forbids to ask the hub"};
   }
   LUMEN_TRY(client, HubClient::create(std::move(settings), watcher.say));
   LUMEN_TRY(listing, client->list(ref));

@@ -289,6 +289,7 @@ class Interrupted(Pull):
         _, size = self.killed()
         self.refused("inspect", NAME, says=["did not come to the end", f"lumen pull hf:{NAME} continues"])
         self.assertIn("not whole", self.ok("list"))
+        self.refused("pull", NAME, LUMEN_OFFLINE="1", says=[f"hf:{NAME}: not whole in {self.store}, and LUMEN_OFFLINE forbids"])
         self.ok("pull", NAME)
         self.assertIn("model.gguf: continuing after", self.said)
         second = self.hub.requests("cdn")[-1]

@@ -5,6 +5,7 @@
 #include "backend/cpu/features.h"
 #include "command.h"
 #include "common.h"
+#include "hub/http.h"
 #include "hub/store.h"
 #include "json_writer.h"
 #include "measure/bench.h"
@@ -63,7 +64,8 @@ Result<Report> examine(const Options& o) {
     r.missing.push_back("2 MB pages: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled, as root");
   look_for_webgpu(r);
   if (hub::list_models().empty())
-    r.missing.push_back("models: " + hub::store_directory() + " holds none; scripts/fetch_model.sh smollm2 fetches the default one");
+    r.missing.push_back("models: " + hub::store_directory() + " holds none; lumen pull smollm2 fetches the default one");
+  if (auto http = hub::Http::create(); !http) r.missing.push_back("for lumen pull: " + http.error().message);
   return r;
 }
 
