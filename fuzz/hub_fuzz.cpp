@@ -24,7 +24,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::vector<hub::RemoteFile> files;
   if (Status s = hub::parse_tree(text, files); !s) return one_line(s.error()), 0;
   for (const hub::RemoteFile& f : files)
-    if (f.path.empty() || f.path[0] == '/' || ("/" + f.path + "/").find("/../") != std::string::npos || !hub::is_digest(f.digest.kind, f.digest.hex)) std::abort();
+    if (f.path.empty() || f.path[0] == '/' || ("/" + f.path + "/").find("/../") != std::string::npos ||
+        !hub::is_digest(f.digest.kind, f.digest.hex))
+      std::abort();
   hub::ModelRef ref{"org", "name", "", ""};
   for (bool all : {false, true})
     if (auto choice = hub::choose_files(ref, files, uint64_t{1} << 34, all); !choice) one_line(choice.error());

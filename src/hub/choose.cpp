@@ -11,12 +11,13 @@
 namespace lumen::hub {
 namespace {
 
-constexpr double kShare = 0.7;     // of the free memory: the rest of the machine goes on living
+constexpr double kShare = 0.7;      // of the free memory: the rest of the machine goes on living
 constexpr double kSameSize = 0.96;  // files of at least this much of the largest one's size are alike
 constexpr size_t kMostListed = 24;
 
 bool ends_with(const std::string& s, const std::string& end) {
-  return s.size() >= end.size() && std::equal(end.rbegin(), end.rend(), s.rbegin(), [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
+  return s.size() >= end.size() &&
+         std::equal(end.rbegin(), end.rend(), s.rbegin(), [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
 }
 
 // "-00002-of-00003.gguf": which part of how many; begins at `at`.
@@ -28,7 +29,10 @@ std::optional<PartName> part_name(const std::string& path) {
   constexpr size_t kLength = 20;
   if (path.size() <= kLength || !ends_with(path, ".gguf")) return std::nullopt;
   std::string s = path.substr(path.size() - kLength);
-  auto digits = [&](size_t at) { return std::all_of(s.begin() + static_cast<long>(at), s.begin() + static_cast<long>(at) + 5, [](char c) { return c >= '0' && c <= '9'; }); };
+  auto digits = [&](size_t at) {
+    return std::all_of(s.begin() + static_cast<long>(at), s.begin() + static_cast<long>(at) + 5,
+                       [](char c) { return c >= '0' && c <= '9'; });
+  };
   if (s[0] != '-' || s.compare(6, 4, "-of-") != 0 || !digits(1) || !digits(10)) return std::nullopt;
   return PartName{path.size() - kLength, std::stoi(s.substr(1, 5)), std::stoi(s.substr(10, 5))};
 }
@@ -39,7 +43,8 @@ bool any_matches(const std::vector<std::string>& globs, const std::string& path)
 
 std::string listed(const std::vector<GgufGroup>& groups) {
   std::string out;
-  for (size_t i = 0; i < groups.size() && i < kMostListed; ++i) out += (i ? ", " : "") + groups[i].name + " (" + size_text(groups[i].bytes) + ")";
+  for (size_t i = 0; i < groups.size() && i < kMostListed; ++i)
+    out += (i ? ", " : "") + groups[i].name + " (" + size_text(groups[i].bytes) + ")";
   return out + (groups.size() > kMostListed ? ", …" : "");
 }
 
@@ -47,7 +52,8 @@ std::string files_text(size_t n) { return std::to_string(n) + (n == 1 ? " file" 
 
 class Chooser {
  public:
-  Chooser(const ModelRef& ref, const std::vector<RemoteFile>& files, uint64_t memory, bool all) : ref_(ref), files_(files), memory_(memory), all_(all) {}
+  Chooser(const ModelRef& ref, const std::vector<RemoteFile>& files, uint64_t memory, bool all)
+      : ref_(ref), files_(files), memory_(memory), all_(all) {}
 
   Result<Choice> run() {
     std::vector<RemoteFile> matching;
@@ -57,7 +63,9 @@ class Chooser {
     size_t ggufs = 0;  // among the matching
     for (const RemoteFile& f : matching) ggufs += ends_with(f.path, ".gguf");
     for (const GgufGroup& g : every) {
-      auto wanted = [&](const RemoteFile& f) { return ref_.pattern.empty() ? !any_matches(file_preferences().beside, f.path) : matches(ref_.pattern, f.path); };
+      auto wanted = [&](const RemoteFile& f) {
+        return ref_.pattern.empty() ? !any_matches(file_preferences().beside, f.path) : matches(ref_.pattern, f.path);
+      };
       if (std::any_of(g.files.begin(), g.files.end(), wanted)) groups.push_back(g);
     }
     if (ref_.pattern.empty() && groups.empty()) groups = every;
@@ -87,7 +95,8 @@ class Chooser {
   }
 
   static Status take(Choice& c, const GgufGroup& g) {
-    if (g.files.size() != g.parts) return Error{g.name + ": expected " + std::to_string(g.parts) + " parts, the hub lists " + std::to_string(g.files.size())};
+    if (g.files.size() != g.parts)
+      return Error{g.name + ": expected " + std::to_string(g.parts) + " parts, the hub lists " + std::to_string(g.files.size())};
     c.files.insert(c.files.end(), g.files.begin(), g.files.end());
     return ok_status();
   }
@@ -101,7 +110,8 @@ class Chooser {
     if (groups.size() == 1) {
       LUMEN_CHECK(take(c, groups[0]));
       if (!fits(groups[0]))
-        c.why.push_back(groups[0].name + " needs about " + size_text(memory_needed(groups[0].bytes)) + " of memory to run, more than " + room);
+        c.why.push_back(groups[0].name + " needs about " + size_text(memory_needed(groups[0].bytes)) + " of memory to run, more than " +
+                        room);
       return c;
     }
     std::vector<GgufGroup> candidates;
@@ -115,16 +125,19 @@ class Chooser {
     for (const GgufGroup& g : candidates)
       if (fits(g)) fitting.push_back(g);
     if (fitting.empty())
-      return Error{ref_.text() + ": none of " + files_text(candidates.size()) + " fits into " + room + ": the smallest, " + smallest->name + ", needs about " +
-                   size_text(memory_needed(smallest->bytes)) + "; name one to pull it all the same: " + listed(groups)};
+      return Error{ref_.text() + ": none of " + files_text(candidates.size()) + " fits into " + room + ": the smallest, " + smallest->name +
+                   ", needs about " + size_text(memory_needed(smallest->bytes)) + "; name one to pull it all the same: " + listed(groups)};
     auto largest = std::max_element(fitting.begin(), fitting.end(), smaller);
     const GgufGroup* best = &*largest;
     size_t best_rank = rank(*best);
     for (const GgufGroup& g : fitting)
-      if (static_cast<double>(g.bytes) >= kSameSize * static_cast<double>(largest->bytes) && rank(g) < best_rank) best = &g, best_rank = rank(g);
-    std::string why = "of " + files_text(groups.size()) + ", taking " + best->name + " (" + size_text(best->bytes) + "): needs about " +
-                      size_text(memory_needed(best->bytes)) + " to run, " +
-                      (best == &*largest ? "the largest that fits into " : "about as large as the largest that fits, and of the better kind; room: ") + room;
+      if (static_cast<double>(g.bytes) >= kSameSize * static_cast<double>(largest->bytes) && rank(g) < best_rank)
+        best = &g, best_rank = rank(g);
+    std::string why =
+        "of " + files_text(groups.size()) + ", taking " + best->name + " (" + size_text(best->bytes) + "): needs about " +
+        size_text(memory_needed(best->bytes)) + " to run, " +
+        (best == &*largest ? "the largest that fits into " : "about as large as the largest that fits, and of the better kind; room: ") +
+        room;
     c.why.push_back(why + (plain_left_out ? "; those that are not quantised were left out" : ""));
     LUMEN_CHECK(take(c, *best));
     std::erase_if(groups, [&](const GgufGroup& g) { return g.name == best->name; });
@@ -141,9 +154,18 @@ class Chooser {
 
   // config.json, weights, tokenizer and what belongs to them, at the top of the repository.
   Result<Choice> directory() const {
-    static const std::vector<std::string> small = {"config.json", "generation_config.json", "tokenizer*", "special_tokens_map.json", "added_tokens.json",
-                                                   "vocab.json", "merges.txt", "chat_template*", "*.safetensors.index.json"};
-    auto has = [&](const std::string& name) { return std::any_of(files_.begin(), files_.end(), [&](const RemoteFile& f) { return f.path == name; }); };
+    static const std::vector<std::string> small = {"config.json",
+                                                   "generation_config.json",
+                                                   "tokenizer*",
+                                                   "special_tokens_map.json",
+                                                   "added_tokens.json",
+                                                   "vocab.json",
+                                                   "merges.txt",
+                                                   "chat_template*",
+                                                   "*.safetensors.index.json"};
+    auto has = [&](const std::string& name) {
+      return std::any_of(files_.begin(), files_.end(), [&](const RemoteFile& f) { return f.path == name; });
+    };
     bool indexed = has("model.safetensors.index.json"), single = has("model.safetensors");
     Choice c;
     uint64_t weights = 0;
@@ -164,8 +186,8 @@ class Chooser {
     }
     c.why.push_back("a directory of " + files_text(c.files.size()) + ", " + size_text(weights) + " of weights");
     if (memory_needed(weights) > budget())
-      c.why.push_back("it needs about " + size_text(memory_needed(weights)) + " of memory to run, more than 70% of the " + size_text(memory_) +
-                      " that are free; --quantize FORMAT makes it smaller while loading");
+      c.why.push_back("it needs about " + size_text(memory_needed(weights)) + " of memory to run, more than 70% of the " +
+                      size_text(memory_) + " that are free; --quantize FORMAT makes it smaller while loading");
     return c;
   }
 

@@ -125,20 +125,24 @@ Error HubClient::explain_status(const ModelRef& ref, const HttpAnswer& a, const 
   std::string said = said_by(a);
   if (head.elsewhere) return Error{name + ": " + what + ": the place the hub led to answered" + number + said};
   if (code && *code == "GatedRepo")
-    return Error{name + " is gated" + number + ": its makers want their terms accepted first. Open " + page + " in a browser and accept them" +
+    return Error{name + " is gated" + number + ": its makers want their terms accepted first. Open " + page +
+                 " in a browser and accept them" +
                  (may_send_token_ ? "; the token from " + settings_.token_from + " must be of the same account"
                                   : ", then set HF_TOKEN to a token of that account")};
   switch (a.status) {
     case 401:
       if (may_send_token_)
-        return Error{name + ": the hub does not accept the token from " + settings_.token_from + number + ", or has no such model: check both"};
-      return Error{name + ": the hub has no such model, or it is private" + number + ": check the name at " + page + "; a private one needs HF_TOKEN"};
+        return Error{name + ": the hub does not accept the token from " + settings_.token_from + number +
+                     ", or has no such model: check both"};
+      return Error{name + ": the hub has no such model, or it is private" + number + ": check the name at " + page +
+                   "; a private one needs HF_TOKEN"};
     case 403:
       return Error{name + ": the hub forbids it" + number + said + ": " +
                    (may_send_token_ ? "the token from " + settings_.token_from + " may not read this model" : "HF_TOKEN may be needed")};
     case 404:
       if (code && *code == "RevisionNotFound")
-        return Error{name + ": the model has no revision '" + (ref.revision.empty() ? "main" : ref.revision) + "'" + number + ": see " + page + "/tree/main"};
+        return Error{name + ": the model has no revision '" + (ref.revision.empty() ? "main" : ref.revision) + "'" + number + ": see " +
+                     page + "/tree/main"};
       if (!what.empty()) return Error{name + ": the hub has no file " + what + number + ", though it listed it"};
       return Error{name + ": the hub has no such model" + number + ": check the name at " + page};
     case 429: {
@@ -147,8 +151,8 @@ Error HubClient::explain_status(const ModelRef& ref, const HttpAnswer& a, const 
                    (may_send_token_ ? "" : "; with HF_TOKEN it allows more")};
     }
   }
-  return Error{name + ": " + (what.empty() ? "" : what + ": ") + "expected an answer of status 200 from " + settings_.endpoint + ", found " +
-               std::to_string(a.status) + said};
+  return Error{name + ": " + (what.empty() ? "" : what + ": ") + "expected an answer of status 200 from " + settings_.endpoint +
+               ", found " + std::to_string(a.status) + said};
 }
 
 Error HubClient::explain(const ModelRef& ref, const HttpOutcome& o, const HubHead& head, const std::string& what) const {
@@ -171,7 +175,9 @@ Result<HttpAnswer> HubClient::ask(const ModelRef& ref, const std::string& url) {
 
 Result<HubClient::Listing> HubClient::list(const ModelRef& ref) {
   const std::string model = settings_.endpoint + "/api/models/" + ref.id();
-  auto misread = [&](const Error& e) { return Error{"hf:" + ref.name() + ": " + settings_.endpoint + " gave an answer that makes no sense: " + e.message}; };
+  auto misread = [&](const Error& e) {
+    return Error{"hf:" + ref.name() + ": " + settings_.endpoint + " gave an answer that makes no sense: " + e.message};
+  };
   Listing out;
   LUMEN_TRY(revision, ask(ref, model + "/revision/" + url_encoded(ref.revision.empty() ? "main" : ref.revision, false)));
   auto commit = parse_commit(revision.body);

@@ -34,6 +34,7 @@ class Hasher {
 };
 
 // Adds bytes [0, size) of the open file `fd` to the hasher; `path` for messages. Error: it cannot be read, or ends before.
-Status hash_file(int fd, const std::string& path, uint64_t size, Hasher& hasher, const std::function<void(int64_t done, int64_t total)>& progress);
+Status hash_file(int fd, const std::string& path, uint64_t size, Hasher& hasher,
+                 const std::function<void(int64_t done, int64_t total)>& progress);
 
 }  // namespace lumen::hub

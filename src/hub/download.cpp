@@ -21,7 +21,8 @@ std::string brief(const std::string& commit) { return commit.substr(0, 12); }
 
 class FileDownload {
  public:
-  FileDownload(HubClient& client, const DownloadJob& job, const Watcher& watcher) : client_(client), job_(job), file_(job.file), watcher_(watcher) {}
+  FileDownload(HubClient& client, const DownloadJob& job, const Watcher& watcher)
+      : client_(client), job_(job), file_(job.file), watcher_(watcher) {}
   ~FileDownload() {
     if (fd_ >= 0) ::close(fd_);
   }
@@ -41,9 +42,11 @@ class FileDownload {
       if (got == file_.digest) return keep();
       if (!resumed || second) {
         remove_part();
-        return Error{of_file() + "what came has the " + got.name() + " " + got.hex + ", expected " + file_.digest.hex + "; nothing was kept"};
+        return Error{of_file() + "what came has the " + got.name() + " " + got.hex + ", expected " + file_.digest.hex +
+                     "; nothing was kept"};
       }
-      say("what had arrived earlier and what came now do not make up " + std::string(file_.digest.name()) + " " + file_.digest.hex + ": starting again");
+      say("what had arrived earlier and what came now do not make up " + std::string(file_.digest.name()) + " " + file_.digest.hex +
+          ": starting again");
       LUMEN_CHECK(forget());
     }
   }
@@ -78,8 +81,8 @@ class FileDownload {
       note_ = *note;
       say("continuing after " + size_text(offset_) + " of " + size_text(file_.bytes));
     } else if (st.st_size > 0) {
-      say((note ? "the content changed on the hub since " + size_text(static_cast<uint64_t>(st.st_size)) + " of it came (commit " + brief(note->commit) +
-                      ", now " + brief(job_.commit) + ")"
+      say((note ? "the content changed on the hub since " + size_text(static_cast<uint64_t>(st.st_size)) + " of it came (commit " +
+                      brief(note->commit) + ", now " + brief(job_.commit) + ")"
                 : "nothing says what the part that came earlier is of") +
           std::string(": starting again"));
     }
@@ -133,7 +136,8 @@ class FileDownload {
       if (offset_ == file_.bytes) break;
       if (offset_ > before) tries = 0;
       bool good = out.answer.status / 100 == 2;
-      if (good && !out.broken && !out.refused) out.broken = "the connection ended after " + size_text(offset_) + " of " + size_text(file_.bytes);
+      if (good && !out.broken && !out.refused)
+        out.broken = "the connection ended after " + size_text(offset_) + " of " + size_text(file_.bytes);
       if (!client_.wait(out, head, tries)) return client_.explain(job_.ref, out, head, file_.path);
     }
     return ok_status();
@@ -148,7 +152,8 @@ class FileDownload {
     if (is_digest(file_.digest.kind, head.etag) && head.etag != file_.digest.hex)
       return Error{"expected the " + std::string(file_.digest.name()) + " " + file_.digest.hex + " as listed, the hub sends " + head.etag};
     if (offset_ > 0 && !note_.etag.empty() && !head.etag.empty() && note_.etag != head.etag) {
-      say("the content changed on the hub since " + size_text(offset_) + " of it came (etag " + note_.etag + ", now " + head.etag + "): starting again");
+      say("the content changed on the hub since " + size_text(offset_) + " of it came (etag " + note_.etag + ", now " + head.etag +
+          "): starting again");
       restart_ = true;
       return Error{"changed"};
     }
@@ -178,7 +183,8 @@ class FileDownload {
   }
 
   Status take(std::span<const uint8_t> piece) {
-    if (piece.size() > file_.bytes - offset_) return Error{"expected " + std::to_string(file_.bytes) + " bytes as listed, the hub sends more"};
+    if (piece.size() > file_.bytes - offset_)
+      return Error{"expected " + std::to_string(file_.bytes) + " bytes as listed, the hub sends more"};
     for (size_t done = 0; done < piece.size();) {
       ssize_t n = ::pwrite(fd_, piece.data() + done, piece.size() - done, static_cast<off_t>(offset_ + done));
       if (n < 0 && errno == EINTR) continue;

@@ -55,7 +55,8 @@ struct Transfer {
 
   bool take_header(std::string_view line) {
     if (head_done) return true;  // trailers
-    if ((header_bytes += line.size()) > kMostHeaders) return refuse({"the answer's head is longer than " + std::to_string(kMostHeaders) + " bytes"});
+    if ((header_bytes += line.size()) > kMostHeaders)
+      return refuse({"the answer's head is longer than " + std::to_string(kMostHeaders) + " bytes"});
     while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
     if (line.rfind("HTTP/", 0) == 0) {
       size_t space = line.find(' ');

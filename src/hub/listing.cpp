@@ -55,7 +55,8 @@ std::optional<uint64_t> number(std::string_view text) {
 Result<std::string> parse_commit(std::string_view json) {
   LUMEN_TRY(doc, parse(json));
   const Json* sha = doc.root().find("sha");
-  if (!sha || !sha->is_string() || !is_digest(Digest::GitBlob, sha->as_string())) return unexpected("sha", "a commit's 40 hexadecimal digits", sha);
+  if (!sha || !sha->is_string() || !is_digest(Digest::GitBlob, sha->as_string()))
+    return unexpected("sha", "a commit's 40 hexadecimal digits", sha);
   return std::string(sha->as_string());
 }
 

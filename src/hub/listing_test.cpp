@@ -37,7 +37,8 @@ TEST(Listing, ReadsContentRange) {
   EXPECT_EQ(r->first, 100u);
   EXPECT_EQ(r->total, 200u);
   EXPECT_FALSE(parse_content_range("bytes 0-1/*")->total);
-  for (const char* bad : {"", "bytes", "bytes */200", "bytes 5-4/9", "bytes -1-4/9", "bytes 1-4", "bytes 1/4-9", "bytes 1-18446744073709551616/9", "items 1-4/9"})
+  for (const char* bad : {"", "bytes", "bytes */200", "bytes 5-4/9", "bytes -1-4/9", "bytes 1-4", "bytes 1/4-9",
+                          "bytes 1-18446744073709551616/9", "items 1-4/9"})
     EXPECT_FALSE(parse_content_range(bad)) << bad;
 }
 
@@ -50,7 +51,8 @@ TEST(ModelRef, ReadsItsParts) {
   EXPECT_EQ(r->text(), "hf:Org-1/re.po_x@refs/pr/1:*Q4*");
   EXPECT_EQ(r->directory(), "hf/Org-1/re.po_x@refs%2Fpr%2F1");
   EXPECT_EQ(parse_ref("a/b@main")->text(), "hf:a/b");
-  for (const char* bad : {"", "hf:", "a", "a/", "/b", "a/b/c", "a/..", "../b", "-a/b", "a/b.", "a--b/c", "a/b@", "a/b@../x", "a/b@/x", "a/b:", "a b/c", "a/b\n"}) {
+  for (const char* bad : {"", "hf:", "a", "a/", "/b", "a/b/c", "a/..", "../b", "-a/b", "a/b.", "a--b/c", "a/b@", "a/b@../x", "a/b@/x",
+                          "a/b:", "a b/c", "a/b\n"}) {
     EXPECT_FALSE(parse_ref(bad).ok()) << bad;
   }
 }
@@ -66,7 +68,8 @@ TEST(ModelRef, MatchesWithAndWithoutGlob) {
 
 TEST(ModelRef, RefusesPathsThatLeadElsewhere) {
   for (const char* good : {"a", "a/b.gguf", "..a/b..", "a b", ".hidden", "sub/.lumen"}) EXPECT_TRUE(check_path(good).ok()) << good;
-  for (const char* bad : {"", "/a", "a/", "a//b", ".", "..", "a/../b", "a/..", "a\nb", "a\x7f", ".lumen/x", ".lumen"}) EXPECT_FALSE(check_path(bad).ok()) << bad;
+  for (const char* bad : {"", "/a", "a/", "a//b", ".", "..", "a/../b", "a/..", "a\nb", "a\x7f", ".lumen/x", ".lumen"})
+    EXPECT_FALSE(check_path(bad).ok()) << bad;
   EXPECT_FALSE(check_path(std::string_view("a\0b", 3)).ok());
   EXPECT_TRUE(check_path(std::string(240, 'x')).ok());
   EXPECT_FALSE(check_path(std::string(241, 'x')).ok());

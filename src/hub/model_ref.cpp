@@ -13,7 +13,9 @@ constexpr size_t kMostName = 96;        // of ORG and of REPO, the hub's own rul
 constexpr size_t kMostComponent = 240;  // of a path: file systems take 255, and ".part.json" comes behind it
 constexpr size_t kMostPath = 1024;
 
-bool is_word(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.'; }
+bool is_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+}
 
 bool is_name(const std::string& s) {
   auto edge = [](char c) { return c == '.' || c == '-'; };
@@ -31,9 +33,7 @@ bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x
 
 }  // namespace
 
-std::string ModelRef::directory() const {
-  return "hf/" + org + "/" + repo + (revision.empty() ? "" : "@" + url_encoded(revision, false));
-}
+std::string ModelRef::directory() const { return "hf/" + org + "/" + repo + (revision.empty() ? "" : "@" + url_encoded(revision, false)); }
 
 Result<ModelRef> parse_ref(const std::string& text) {
   auto wrong = [&](const std::string& what) {
@@ -79,11 +79,13 @@ Status check_path(std::string_view path) {
   if (path.empty()) return Error{"refused a file without a name"};
   if (std::any_of(path.begin(), path.end(), is_control)) return wrong("it has control characters");
   if (path.front() == '/') return wrong("expected a path inside the repository, found an absolute one");
-  if (path.size() > kMostPath) return wrong("expected at most " + std::to_string(kMostPath) + " bytes, found " + std::to_string(path.size()));
+  if (path.size() > kMostPath)
+    return wrong("expected at most " + std::to_string(kMostPath) + " bytes, found " + std::to_string(path.size()));
   for (size_t begin = 0; begin <= path.size();) {
     size_t end = std::min(path.find('/', begin), path.size());
     std::string_view part = path.substr(begin, end - begin);
-    if (part.empty() || part == "." || part == "..") return wrong("expected a path inside the repository, found '" + std::string(part) + "' in it");
+    if (part.empty() || part == "." || part == "..")
+      return wrong("expected a path inside the repository, found '" + std::string(part) + "' in it");
     if (part.size() > kMostComponent)
       return wrong("expected at most " + std::to_string(kMostComponent) + " bytes between slashes, found " + std::to_string(part.size()));
     if (begin == 0 && part == ".lumen") return wrong("that name is Lumen's own");

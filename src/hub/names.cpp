@@ -69,7 +69,8 @@ Result<std::optional<ModelRef>> ref_of_short_name(const std::string& name) {
 const FilePreferences& file_preferences() {
   static const FilePreferences preferences = [] {
     FilePreferences p;
-    for (auto [key, into] : {std::pair<const char*, std::vector<std::string>*>{"prefer", &p.prefer}, {"plain", &p.plain}, {"beside", &p.beside}}) {
+    for (auto [key, into] :
+         {std::pair<const char*, std::vector<std::string>*>{"prefer", &p.prefer}, {"plain", &p.plain}, {"beside", &p.beside}}) {
       const Json* list = built_in().root().find(key);
       LUMEN_ASSERT(list);
       for (const Json& glob : list->items()) into->push_back(std::string(glob.as_string()));

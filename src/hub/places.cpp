@@ -90,8 +90,10 @@ Result<StoreLock> StoreLock::take(const std::string& path, const std::string& wh
         if (errno != EINTR) return Error{path + ": cannot lock: " + std::strerror(errno)};
     }
     // Whoever held it may have removed the file: then this lock is of nothing, and the next process would make a new one.
-    struct stat mine {}, there {};
-    if (::fstat(fd, &mine) == 0 && ::lstat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev) return lock;
+    struct stat mine {
+    }, there{};
+    if (::fstat(fd, &mine) == 0 && ::lstat(path.c_str(), &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+      return lock;
   }
 }
 

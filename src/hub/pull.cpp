@@ -42,8 +42,15 @@ bool has_content(const std::string& path, const RemoteFile& f, const Watcher& w)
 
 class Puller {
  public:
-  Puller(HubClient& client, const ModelRef& ref, const HubClient::Listing& listing, const std::vector<RemoteFile>& files, const Watcher& watcher)
-      : client_(client), ref_(ref), listing_(listing), files_(files), watcher_(watcher), store_(store_directory()), directory_(ref.directory()),
+  Puller(HubClient& client, const ModelRef& ref, const HubClient::Listing& listing, const std::vector<RemoteFile>& files,
+         const Watcher& watcher)
+      : client_(client),
+        ref_(ref),
+        listing_(listing),
+        files_(files),
+        watcher_(watcher),
+        store_(store_directory()),
+        directory_(ref.directory()),
         root_(store_ + "/" + directory_) {}
 
   Result<Pulled> run() {
@@ -93,7 +100,8 @@ class Puller {
         continue;
       }
       if (have && have->digest != f.digest)
-        say(f.path + ": the content changed on the hub (commit " + have->commit.substr(0, 12) + ", now " + listing_.commit.substr(0, 12) + ")");
+        say(f.path + ": the content changed on the hub (commit " + have->commit.substr(0, 12) + ", now " + listing_.commit.substr(0, 12) +
+            ")");
       record_.erase(f.path);
       record_.pending.push_back(f.path);
       missing_.push_back(&f);
@@ -134,13 +142,17 @@ Result<Pulled> stored(const StoredModel& m, const Watcher& w, const std::string&
 Result<Pulled> pull(const std::string& name, const PullOptions& options, const Watcher& watcher) {
   LUMEN_TRY(known, ref_of_short_name(name));
   auto here = find_model(name);
-  if (known && here && here->source.empty()) return stored(*here, watcher, "a file of that name lies in the store; lumen rm " + name + " removes it");
+  if (known && here && here->source.empty())
+    return stored(*here, watcher, "a file of that name lies in the store; lumen rm " + name + " removes it");
   ModelRef ref;
   if (known) {
     ref = *known;
     if (watcher.say) watcher.say(name + " is " + ref.text());
   } else {
-    if (name.find('/') == name.npos) return Error{"'" + printable(name) + "': no short name; expected hf:ORG/REPO[@REVISION][:PATTERN], or one of those that lumen pull lists", true};
+    if (name.find('/') == name.npos)
+      return Error{
+          "'" + printable(name) + "': no short name; expected hf:ORG/REPO[@REVISION][:PATTERN], or one of those that lumen pull lists",
+          true};
     LUMEN_TRY(parsed, parse_ref(name));
     ref = std::move(parsed);
   }
@@ -148,7 +160,8 @@ Result<Pulled> pull(const std::string& name, const PullOptions& options, const W
   if (!settings.offline.empty()) {
     if (here && here->complete) return stored(*here, watcher, settings.offline + " is set, the hub was not asked");
     if (!here && here.error().usage) return here.error();  // several
-    return Error{ref.text() + (here ? ": not whole in " : ": not in ") + store_directory() + ", and " + settings.offline + " forbids to ask the hub"};
+    return Error{ref.text() + (here ? ": not whole in " : ": not in ") + store_directory() + ", and " + settings.offline +
+                 " forbids to ask the hub"};
   }
   LUMEN_TRY(client, HubClient::create(std::move(settings), watcher.say));
   LUMEN_TRY(listing, client->list(ref));

@@ -114,8 +114,8 @@ Status write_record(const std::string& directory, const Record& r) {
   std::string out = "{\n  \"name\": " + quoted(r.name) + ",\n  \"endpoint\": " + quoted(r.endpoint) + ",\n  \"files\": [";
   for (size_t i = 0; i < r.files.size(); ++i) {
     const StoredFile& f = r.files[i];
-    out += std::string(i ? "," : "") + "\n    {\"path\": " + quoted(f.path) + ", " + content_text(f.bytes, f.digest) + ", \"commit\": " + quoted(f.commit) +
-           ", \"pulled\": " + quoted(f.pulled) + "}";
+    out += std::string(i ? "," : "") + "\n    {\"path\": " + quoted(f.path) + ", " + content_text(f.bytes, f.digest) +
+           ", \"commit\": " + quoted(f.commit) + ", \"pulled\": " + quoted(f.pulled) + "}";
   }
   out += std::string(r.files.empty() ? "" : "\n  ") + "],\n  \"pending\": [";
   for (size_t i = 0; i < r.pending.size(); ++i) out += (i ? ", " : "") + quoted(r.pending[i]);
@@ -132,7 +132,8 @@ std::optional<PartNote> read_part_note(const std::string& path) {
 }
 
 Status write_part_note(const std::string& path, const PartNote& n) {
-  return write_text(path, "{" + content_text(n.bytes, n.digest) + ", \"commit\": " + quoted(n.commit) + ", \"endpoint\": " + quoted(n.endpoint) + ",\n \"etag\": " + quoted(n.etag) + "}\n");
+  return write_text(path, "{" + content_text(n.bytes, n.digest) + ", \"commit\": " + quoted(n.commit) +
+                              ", \"endpoint\": " + quoted(n.endpoint) + ",\n \"etag\": " + quoted(n.etag) + "}\n");
 }
 
 std::string now_utc() {

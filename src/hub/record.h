@@ -15,8 +15,8 @@ struct StoredFile : RemoteFile {
 };
 
 struct Record {
-  std::string name, endpoint;       // "ORG/REPO[@REVISION]"
-  std::vector<StoredFile> files;    // verified, and in place
+  std::string name, endpoint;        // "ORG/REPO[@REVISION]"
+  std::vector<StoredFile> files;     // verified, and in place
   std::vector<std::string> pending;  // paths that belong to a model here and are not
   const StoredFile* find(const std::string& path) const;
   bool is_pending(const std::string& path) const;

@@ -19,7 +19,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool ends_with(const std::string& s, const std::string& end) { return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0; }
+bool ends_with(const std::string& s, const std::string& end) {
+  return s.size() >= end.size() && s.compare(s.size() - end.size(), end.size(), end) == 0;
+}
 std::string last_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 std::string stem_of(const std::string& path) { return fs::path(path).stem().string(); }
 
@@ -89,7 +91,8 @@ std::vector<StoredModel> models_of(const ModelRef& ref, const std::vector<Stored
   std::vector<StoredModel> out;
   for (const StoredModel& m : all) {
     auto fits = [&](const StoredFile& f) { return matches(ref.pattern, f.path); };
-    bool meant = ref.pattern.empty() || (m.files.empty() ? matches(ref.pattern, m.path) : std::any_of(m.files.begin(), m.files.end(), fits));
+    bool meant =
+        ref.pattern.empty() || (m.files.empty() ? matches(ref.pattern, m.path) : std::any_of(m.files.begin(), m.files.end(), fits));
     if (m.source == "hf:" + ref.name() && meant) out.push_back(m);
   }
   return out;
@@ -109,7 +112,10 @@ void remove_empty_directories(const fs::path& from, const fs::path& up_to) {
 }  // namespace
 
 std::string store_directory() {
-  auto env = [](const char* name) { const char* v = std::getenv(name); return std::string(v ? v : ""); };
+  auto env = [](const char* name) {
+    const char* v = std::getenv(name);
+    return std::string(v ? v : "");
+  };
   if (std::string d = env("LUMEN_MODELS"); !d.empty()) return d;
   if (std::string d = env("XDG_DATA_HOME"); !d.empty()) return d + "/lumen/models";
   return env("HOME") + "/.local/share/lumen/models";
@@ -147,7 +153,8 @@ Result<StoredModel> find_model(const std::string& name) {
     }
     found = models_of(ref, all);
     if (!found.empty()) return one_of(std::move(found), name);
-    return Error{name + ": not in " + store_directory() + "; lumen pull " + name + " fetches it" + (by_short_name ? " (" + ref.text() + ")" : "")};
+    return Error{name + ": not in " + store_directory() + "; lumen pull " + name + " fetches it" +
+                 (by_short_name ? " (" + ref.text() + ")" : "")};
   }
   for (const StoredModel& m : all)
     if (!m.source.empty() && (last_of(m.path) == name || (ends_with(m.path, ".gguf") && stem_of(m.path) == name))) found.push_back(m);
@@ -186,7 +193,8 @@ Status remove_model(const StoredModel& m) {
     if (!ours) continue;
     for (const std::string& file : {m.directory + "/" + p, part_path(m.directory, p), part_note_path(m.directory, p)}) {
       LUMEN_CHECK(check_place(store, file));
-      if (::unlink((store + "/" + file).c_str()) != 0 && errno != ENOENT) return Error{store + "/" + file + ": cannot remove: " + std::strerror(errno)};
+      if (::unlink((store + "/" + file).c_str()) != 0 && errno != ENOENT)
+        return Error{store + "/" + file + ": cannot remove: " + std::strerror(errno)};
       remove_empty_directories(fs::path(store + "/" + file).parent_path(), root);
     }
     record->erase(p);

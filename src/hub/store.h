@@ -15,7 +15,7 @@ struct StoredModel {
   uint64_t bytes = 0;
   bool complete = true;  // false: a pull of it did not come to its end
   // Of pulled ones; empty for files put into the store by hand.
-  std::string source;             // "hf:ORG/REPO[@REVISION]"
+  std::string source;  // "hf:ORG/REPO[@REVISION]"
   std::string endpoint;
   std::string directory;          // of the repository, below the store: "hf/ORG/REPO"
   std::vector<StoredFile> files;  // what it consists of

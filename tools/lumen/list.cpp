@@ -17,7 +17,13 @@ Action declare_list(Arguments& a) {
       JsonWriter w;
       w.begin_array();
       for (const hub::StoredModel& m : models)
-        w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).field("source", m.source).field("complete", m.complete).end_object();
+        w.begin_object()
+            .field("name", m.name)
+            .field("path", m.path)
+            .field("bytes", m.bytes)
+            .field("source", m.source)
+            .field("complete", m.complete)
+            .end_object();
       w.end_array();
       return print_out(w.take() + "\n");
     }
@@ -25,8 +31,8 @@ Action declare_list(Arguments& a) {
     size_t width = 0;
     for (const hub::StoredModel& m : models) width = std::max(width, m.name.size());
     for (const hub::StoredModel& m : models)
-      std::printf("%-*s %10s  %s%s\n", static_cast<int>(std::min<size_t>(width, 60)), m.name.c_str(), size_text(m.bytes).c_str(), m.path.c_str(),
-                  m.complete ? "" : ("  (not whole: lumen pull " + m.source + " continues)").c_str());
+      std::printf("%-*s %10s  %s%s\n", static_cast<int>(std::min<size_t>(width, 60)), m.name.c_str(), size_text(m.bytes).c_str(),
+                  m.path.c_str(), m.complete ? "" : ("  (not whole: lumen pull " + m.source + " continues)").c_str());
     return ok_status();
   };
 }

@@ -45,14 +45,22 @@ Status print_names() {
 Status print_pulled(const hub::Pulled& p, bool json) {
   if (!json) {
     if (p.path.empty())  // a dry run
-      for (const hub::RemoteFile& f : p.files) std::printf("%s  %s  %s %s\n", f.path.c_str(), size_text(f.bytes).c_str(), f.digest.name(), f.digest.hex.c_str());
+      for (const hub::RemoteFile& f : p.files)
+        std::printf("%s  %s  %s %s\n", f.path.c_str(), size_text(f.bytes).c_str(), f.digest.name(), f.digest.hex.c_str());
     else
       std::printf("%s\n", p.path.c_str());
     return ok_status();
   }
   JsonWriter w;
-  w.begin_object().field("name", p.name).field("path", p.path).field("commit", p.commit).field("fetched_bytes", p.fetched).key("files").begin_array();
-  for (const hub::RemoteFile& f : p.files) w.begin_object().field("path", f.path).field("bytes", f.bytes).field(f.digest.name(), f.digest.hex).end_object();
+  w.begin_object()
+      .field("name", p.name)
+      .field("path", p.path)
+      .field("commit", p.commit)
+      .field("fetched_bytes", p.fetched)
+      .key("files")
+      .begin_array();
+  for (const hub::RemoteFile& f : p.files)
+    w.begin_object().field("path", f.path).field("bytes", f.bytes).field(f.digest.name(), f.digest.hex).end_object();
   w.end_array().end_object();
   return print_out(w.take() + "\n");
 }

@@ -26,17 +26,29 @@ Status verify(const hub::StoredModel& m) {
     ::close(fd);
     LUMEN_CHECK(read);
     if (hub::Digest got = hasher.finish(); got != f.digest)
-      return Error{path + ": expected the " + got.name() + " " + f.digest.hex + ", found " + got.hex + ": the file was changed since it was pulled"};
+      return Error{path + ": expected the " + got.name() + " " + f.digest.hex + ", found " + got.hex +
+                   ": the file was changed since it was pulled"};
   }
   return ok_status();
 }
 
 void print_json(const hub::StoredModel& m, const Result<Inspection>& content) {
   JsonWriter w;
-  w.begin_object().field("name", m.name).field("path", m.path).field("bytes", m.bytes).field("source", m.source).field("endpoint", m.endpoint);
+  w.begin_object()
+      .field("name", m.name)
+      .field("path", m.path)
+      .field("bytes", m.bytes)
+      .field("source", m.source)
+      .field("endpoint", m.endpoint);
   w.field("complete", m.complete).key("files").begin_array();
   for (const hub::StoredFile& f : m.files)
-    w.begin_object().field("path", f.path).field("bytes", f.bytes).field(f.digest.name(), f.digest.hex).field("commit", f.commit).field("pulled", f.pulled).end_object();
+    w.begin_object()
+        .field("path", f.path)
+        .field("bytes", f.bytes)
+        .field(f.digest.name(), f.digest.hex)
+        .field("commit", f.commit)
+        .field("pulled", f.pulled)
+        .end_object();
   w.end_array();
   if (content) {
     w.key("content");
@@ -52,16 +64,18 @@ void print_text(const hub::StoredModel& m, const Result<Inspection>& content) {
   std::printf("%s\n  path       %s\n  size       %s\n", m.name.c_str(), m.path.c_str(), size_text(m.bytes).c_str());
   std::printf("  source     %s\n", m.source.empty() ? "put into the store by hand" : (m.source + " at " + m.endpoint).c_str());
   if (!m.complete) std::printf("  not whole: lumen pull %s continues\n", m.source.c_str());
-  for (const hub::StoredFile& f : m.files)
-    std::printf("  file       %s  %s  %s %s\n             commit %s, pulled %s\n", f.path.c_str(), size_text(f.bytes).c_str(), f.digest.name(),
-                f.digest.hex.c_str(), visible(f.commit).c_str(), visible(f.pulled).c_str());
+  std::string last;  // files mostly come together
+  for (const hub::StoredFile& f : m.files) {
+    if (std::string from = f.commit + ", pulled " + f.pulled; from != last) std::printf("  commit     %s\n", visible(last = from).c_str());
+    std::printf("  file       %s  %s  %s %s\n", f.path.c_str(), size_text(f.bytes).c_str(), f.digest.name(), f.digest.hex.c_str());
+  }
   if (!content) {
     std::printf("  content    cannot be read: %s\n", content.error().message.c_str());
     return;
   }
   auto architecture = content->file.get_string("general.architecture");
-  std::printf("  content    %s version %u, %zu tensors%s\n", content->file.container().c_str(), content->file.version(), content->tensors.size(),
-              architecture ? (", architecture " + visible(*architecture)).c_str() : "");
+  std::printf("  content    %s version %u, %zu tensors%s\n", content->file.container().c_str(), content->file.version(),
+              content->tensors.size(), architecture ? (", architecture " + visible(*architecture)).c_str() : "");
   print_formats(*content);
   if (!content->model_problem.empty()) std::printf("  cannot run: %s\n", content->model_problem.c_str());
 }
