@@ -86,6 +86,7 @@ class Run {
     for (ModelResult& m : c_.models)
       for (EngineResult& e : m.engines) {
         const Figure &a = e.figures[cold], &b = e.figures[hot];
+        e.figures[load].seconds_in_all = a.seconds_in_all;
         e.figures[load].problem = !a.problem.empty() ? a.problem : b.problem;
         for (size_t i = 0; i < std::min(a.trials.size(), b.trials.size()); ++i) {
           Trial t = a.trials[i];
@@ -150,7 +151,7 @@ class Run {
     bool starting = test.kind == TestKind::ColdStart || test.kind == TestKind::FirstStart;
     Broken& broken = broken_[m * engines_.size() + e];
     std::string& family = starting ? broken.starting : broken.benching;
-    if (f.problem.empty()) f.problem = family;
+    if (f.problem.empty()) f.problem = interrupted() ? "interrupted" : family;
     if (!f.problem.empty() || (e > 0 && test.kind == TestKind::FirstStart)) return ok_status();  // peers keep nothing between starts
     const int64_t bytes = static_cast<int64_t>(std::min<double>(model.subject.bytes_per_token, 1e12));
     LUMEN_TRY(before, prober_.measure(bytes));

@@ -1,6 +1,6 @@
 // Measures engines against each other: a process for every trial, engines alternating within a round, so that a machine that changes
 // its speed does so for all of them; what the machine gives is measured before and after each trial. What fails is recorded with its
-// reason, and the rest goes on.
+// reason, and the rest goes on. After an interrupt (measure/process.h) nothing more is measured, and what there is stands.
 #pragma once
 #include <functional>
 

@@ -103,7 +103,7 @@ TEST(Comparison, Reports) {
 
 TEST(Plot, AxesEndAtRoundNumbers) {
   for (auto [v, end] :
-       std::vector<std::pair<double, double>>{{0.9, 1}, {1, 1}, {1.1, 2}, {2.2, 2.5}, {3, 5}, {51, 100}, {0, 1}, {160, 200}})
+       std::vector<std::pair<double, double>>{{0.9, 1}, {1, 1}, {1.1, 1.2}, {2.2, 2.4}, {3, 3.2}, {51, 60}, {0, 1}, {160, 160}, {0.061, 0.08}})
     EXPECT_DOUBLE_EQ(axis_end(v), end) << v;
 }
 

@@ -61,7 +61,7 @@ std::string html_escaped(const std::string& text) {
 double axis_end(double v) {
   if (!(v > 0)) return 1;
   double power = std::pow(10, std::floor(std::log10(v)));
-  for (double step : {1.0, 2.0, 2.5, 5.0})
+  for (double step : {1.0, 1.2, 1.6, 2.0, 2.4, 3.2, 4.0, 6.0, 8.0})  // quarters of them are short numbers
     if (v <= step * power * 1.000001) return step * power;
   return 10 * power;
 }

@@ -11,7 +11,7 @@ namespace lumen::measure {
 constexpr int kPlotColours = 6;
 
 std::string html_escaped(const std::string& text);
-// A round number at or above v, of the kind that axes end with: 1, 2, 2.5 or 5 times a power of ten.
+// A round number at or above v, of the kind that axes end with.
 double axis_end(double v);
 
 struct Bar {

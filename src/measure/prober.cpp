@@ -77,6 +77,7 @@ Result<std::unique_ptr<Prober>> Prober::start(int threads, std::function<Arithme
   pid_t parent = getpid(), pid = fork();
   if (pid < 0) return Error{std::string("no process to measure the machine with: ") + strerror(errno)};
   if (pid == 0) {
+    setpgid(0, 0);  // Ctrl-C is for the parent, which then still needs answers
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) _exit(0);
     close(ends[0]);

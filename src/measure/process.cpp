@@ -21,6 +21,10 @@
 namespace lumen::measure {
 namespace {
 
+volatile sig_atomic_t was_interrupted = 0;
+
+void on_interrupt(int) { was_interrupted = 1; }
+
 constexpr size_t kErrorsKept = size_t{64} << 10;
 
 // CPU seconds that everything on the machine has used, what a hypervisor took away included.
@@ -111,7 +115,7 @@ bool attend(pid_t child, Pipe& out, Pipe& err, double start, const ProcessOption
     double left = start + o.timeout - seconds(CLOCK_MONOTONIC);
     if (left <= 0) r.timed_out = true;
     if (r.out.size() > o.most_output) r.talked_too_much = true;
-    if (r.timed_out || r.talked_too_much) return ended;
+    if (r.timed_out || r.talked_too_much || interrupted()) return ended;
     pollfd polled[2] = {{out.read, POLLIN, 0}, {err.read, POLLIN, 0}};
     // Pipes that close wake us; a child that closes them early or leaves them to its own children is looked at now and then.
     int wait = out.read < 0 && err.read < 0 ? 2 : 50;
@@ -144,6 +148,16 @@ std::string last_line(const std::string& text) {
 
 }  // namespace
 
+void catch_interrupts() {
+  struct sigaction act = {};
+  act.sa_handler = on_interrupt;
+  act.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &act, nullptr);
+  sigaction(SIGTERM, &act, nullptr);
+}
+
+bool interrupted() { return was_interrupted != 0; }
+
 std::string ProcessResult::complaint(const ProcessOptions& o) const {
   char limit[32];
   std::snprintf(limit, sizeof limit, "%g", o.timeout);
@@ -168,6 +182,7 @@ BusyCore::BusyCore() {
   CPU_SET(last, &one);
   pid_ = fork();
   if (pid_ != 0) return;
+  setpgid(0, 0);  // Ctrl-C is for us
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   sched_setaffinity(0, sizeof one, &one);
   while (getppid() == parent)
@@ -182,6 +197,7 @@ BusyCore::~BusyCore() {
 }
 
 Result<ProcessResult> run_process(const std::vector<std::string>& command, const ProcessOptions& o) {
+  if (interrupted()) return Error{"interrupted"};
   std::vector<std::string> arguments = command, environment = environment_with(o);
   std::vector<char*> argv = pointers(arguments), env = pointers(environment);
   Pipe out, err, failed;
@@ -208,6 +224,7 @@ Result<ProcessResult> run_process(const std::vector<std::string>& command, const
   kill(-child, SIGKILL);  // and whatever it left behind
   while (!ended && wait4(child, &status, 0, &used) < 0 && errno == EINTR) {
   }
+  if (interrupted()) return Error{"interrupted"};
   r.status = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
   r.cpu_seconds = seconds_of(used.ru_utime) + seconds_of(used.ru_stime);
   r.peak_bytes = static_cast<uint64_t>(used.ru_maxrss) << 10;

@@ -44,6 +44,10 @@ class BusyCore {
   int pid_;
 };
 
+// From now on the first SIGINT or SIGTERM ends the running child and makes run_process fail, now and later; a second one ends us.
+void catch_interrupts();
+bool interrupted();
+
 // command[0] is a path, or a name to be found in $PATH. Error: it could not be started.
 Result<ProcessResult> run_process(const std::vector<std::string>& command, const ProcessOptions& options);
 

@@ -84,6 +84,7 @@ void spans_table(std::string& out, const Comparison& c) {
 }
 
 void speed_table(std::string& out, const Comparison& c) {
+  if (std::all_of(c.tests.begin(), c.tests.end(), [](const Test& t) { return t.in_seconds(); })) return;
   out +=
       "\n### Speed\n\n| model | test | engine | tokens/s | lowest to highest | Lumen/it | of bandwidth | of peak | CPU taken by others "
       "|\n|---|---|---|---|---|---|---|---|---|\n";
@@ -108,7 +109,11 @@ void memory_table(std::string& out, const Comparison& c) {
 }
 
 void agreement_table(std::string& out, const Comparison& c) {
-  if (c.engines.size() < 2) return;
+  auto compared = [](const EngineResult& r) { return r.continuation || r.logits.rows > 0; };
+  if (c.engines.size() < 2 || std::none_of(c.models.begin(), c.models.end(), [&](const ModelResult& m) {
+        return std::any_of(m.engines.begin() + 1, m.engines.end(), compared);
+      }))
+    return;
   out +=
       "\n### The same answers\n\n| model | beside | greedy continuation | rows of logits | same best token | divergence, nats: mean | "
       "largest | perplexity: Lumen | the other |\n"

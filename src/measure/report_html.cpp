@@ -24,7 +24,7 @@ p, li { max-width: 62rem; } .soft { color: var(--soft); } ul { padding-left: 1.2
 .note { background: var(--note); border-radius: 8px; padding: .7rem 1rem; margin: 1rem 0; } .note ul { margin: .3rem 0 0; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .4rem 0 1rem; min-width: 40rem; }
 th, td { padding: .28rem .7rem; text-align: right; border-bottom: 1px solid var(--rule); white-space: nowrap; }
-th { font-weight: 600; color: var(--soft); vertical-align: bottom; } th.text, td.text { text-align: left; } td.wrap { white-space: normal; }
+th { font-weight: 600; color: var(--soft); vertical-align: bottom; } th.text, td.text { text-align: left; } .narrow th, td.test { white-space: normal; } .narrow th { max-width: 7rem; } td.test { max-width: 11rem; }
 tr.lumen td { font-weight: 600; } tr.first td { border-top: 2px solid var(--rule); }
 .ahead { color: var(--good); font-weight: 600; } .behind { color: var(--bad); font-weight: 600; } .doubtful { color: var(--bad); }
 .dot { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .45em; }
@@ -63,7 +63,7 @@ std::string summary(const Comparison& c) {
   std::string out =
       "<h2>Lumen beside the others</h2>\n<p class=\"soft\">How many times as fast Lumen is: 1 is level, green is ahead. Memory: the "
       "other's peak over Lumen's.</p>\n"
-      "<div class=\"scroll\"><table><thead><tr><th class=\"text\">model</th><th class=\"text\">beside</th>";
+      "<div class=\"scroll narrow\"><table><thead><tr><th class=\"text\">model</th><th class=\"text\">beside</th>";
   for (const Test& t : c.tests)
     if (t.kind != TestKind::FirstStart) out += tag("th", t.name());
   out += "<th>memory</th></tr></thead><tbody>\n";
@@ -129,7 +129,7 @@ std::string figures(const Comparison& c, const ModelResult& m) {
       uint64_t peak = 0;
       for (const Trial& x : m.engines[e].figures[t].trials) peak = std::max(peak, x.peak_bytes);
       const char* unit = c.tests[t].in_seconds() ? " ms" : " tok/s";
-      out += row_start(e) + tag("td", e == 0 ? c.tests[t].name() : "", "text") + dotted(c, e, "td") +
+      out += row_start(e) + tag("td", e == 0 ? c.tests[t].name() : "", "text test") + dotted(c, e, "td") +
              tag("td", s.median.empty() ? "–" : s.median + unit) + tag("td", s.spread) + ratio_cell(s.ratio) + tag("td", s.bandwidth) +
              tag("td", s.peak) + tag("td", s.others, s.doubtful ? "doubtful" : "") +
              tag("td", c.tests[t].kind == TestKind::Load ? "" : megabytes(peak)) + "</tr>\n";

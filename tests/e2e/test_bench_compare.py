@@ -9,9 +9,11 @@ need DIR/smollm2.gguf. Standard library only.
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from html.parser import HTMLParser
 from pathlib import Path
@@ -331,6 +333,30 @@ class WithModel(Base):
         busy = tests["decode_32_beside_a_busy_core"]
         self.assertGreater(busy["median"], 0)
         self.assertGreater(busy["others_share"], 0.9 / os.cpu_count())
+
+    def test_an_interrupt_leaves_what_was_measured(self):
+        """And no process, temporary directory or half-written report."""
+        peer = self.peer("fake", **{"llama-completion": "hang", "text": ""}, options="")
+        scratch = self.dir / "tmp"
+        scratch.mkdir()
+        command = [BINARY, "bench-compare", MODEL, "-p", "16", "-r", "1", "--tests", "start", "--peer", peer, "--json", "-v", "--html", self.dir / "r.html"]
+        env = {**os.environ, "LUMEN_BINARY": BINARY, "TMPDIR": str(scratch)}
+        child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
+        for line in child.stderr:
+            if "fake: warming up" in line:
+                break
+        time.sleep(0.5)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+        self.assertEqual(child.returncode, 1)
+        self.assertTrue(err.endswith("lumen: interrupted: the results are those until then\n"), err)
+        got = json.loads(out)
+        self.assertTrue(all("interrupted" in line for line in got["not_measured"]) and got["not_measured"], got["not_measured"])
+        self.assertTrue((self.dir / "r.html").exists())
+        self.assertFalse((self.dir / "r.html.partial").exists())
+        self.assertEqual(list(scratch.iterdir()), [])
+        running = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+        self.assertNotIn(str(self.dir / "fake" / "llama-completion"), running)
 
     def test_engines_take_turns(self):
         peers = [self.peer("one", text=" Paris."), self.peer("two", text=" Paris.")]

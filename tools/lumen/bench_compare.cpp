@@ -5,6 +5,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -199,18 +200,24 @@ Status bench_compare(const Arguments& a, const Options& o) {
   measure::LumenProcess lumen(settings, self, o.target, globals_of(a));
   LUMEN_TRY(peers, open_peers(o, settings));
   for (const std::string& name : o.models) {
-    LUMEN_TRY(path, hub::resolve_model(name));
-    LUMEN_TRY(subject,
-              lumen.examine(std::filesystem::path(name).stem().string(), std::filesystem::absolute(path).lexically_normal().string()));
+    LUMEN_TRY(found, hub::resolve_model(name));
+    std::filesystem::path path = std::filesystem::absolute(found).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();  // "DIR/"
+    std::string shown = (std::filesystem::is_directory(path, ec) ? path.filename() : path.stem()).string();
+    if (std::any_of(c.models.begin(), c.models.end(), [&](auto& m) { return m.subject.name == shown; })) shown = path.string();
+    LUMEN_TRY(subject, lumen.examine(shown, path.string()));
     c.models.push_back({subject, {}});
   }
   measure::CompareOptions options{
       .tests = tests, .rounds = o.rounds, .continued_tokens = output ? o.continued : 0, .logits = logits, .progress = {}};
   if (o.verbose || isatty(2)) options.progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
+  measure::catch_interrupts();
   LUMEN_CHECK(measure::compare(lumen, peers, *prober, settings, options, c));
   LUMEN_CHECK(html.write(measure::html_report(c)));
   LUMEN_CHECK(save.write(comparison_json(c)));
-  return print_out(o.json ? comparison_json(c) : measure::markdown_report(c));
+  LUMEN_CHECK(print_out(o.json ? comparison_json(c) : measure::markdown_report(c)));
+  if (measure::interrupted()) return Error{"interrupted: the results are those until then"};
+  return ok_status();
 }
 
 }  // namespace
