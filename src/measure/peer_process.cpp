@@ -14,15 +14,15 @@
 namespace lumen::measure {
 namespace {
 
-constexpr double kHelpSeconds = 30;
+constexpr double kHelpSeconds = 30;  // at most, for a program's --help
 
 bool runs(const std::string& path) { return access(path.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(path); }
 
 // --help of a program, whatever status it ends with. Empty: it did not end, or was killed.
-std::string help_of(const std::string& program, const std::string& directory) {
+std::string help_of(const std::string& program, const EngineSettings& settings) {
   ProcessOptions o;
-  o.timeout = kHelpSeconds;
-  o.directory = directory;
+  o.timeout = std::min(kHelpSeconds, settings.timeout);
+  o.directory = settings.directory;
   auto r = run_process({program, "--help"}, o);
   return r && !r->timed_out && r->status >= 0 ? r->out + r->err : "";
 }
@@ -31,6 +31,13 @@ std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const std::string& w : words) out += (out.empty() ? "" : " ") + w;
   return out;
+}
+
+// From a line that begins with '[' to the last ']': some builds print remarks of their own around it.
+std::string_view array_in(std::string_view text) {
+  size_t begin = text.rfind('[', 0) == 0 ? 0 : text.find("\n[");
+  size_t end = text.rfind(']');
+  return begin == std::string_view::npos || end == std::string_view::npos || end < begin ? text : text.substr(begin, end + 1 - begin);
 }
 
 }  // namespace
@@ -52,10 +59,9 @@ Result<std::unique_ptr<PeerProcess>> PeerProcess::open(EngineSettings settings, 
   if (!std::filesystem::exists(path, ec)) return Error{who + "no such file; expected the path of a llama-bench program", true};
   if (!runs(path)) return Error{who + "cannot be run; expected the path of a llama-bench program", true};
   std::unique_ptr<PeerProcess> p(new PeerProcess(std::move(settings), std::move(name), path));
-  p->bench_help_ = help_of(path, p->settings_.directory);
+  p->bench_help_ = help_of(path, p->settings_);
   if (p->bench_help_.empty())
-    return Error{who + "its --help did not come within " + std::to_string(static_cast<int>(kHelpSeconds)) +
-                 " s; expected a llama-bench program"};
+    return Error{who + "its --help did not come, or it was killed; expected a llama-bench program"};
   for (const char* needed : {"-m", "-p", "-n", "-t", "-r", "-o"})
     if (!knows(p->bench_help_, needed))
       return Error{who + "its --help does not name the option " + needed + "; expected a llama-bench program"};
@@ -64,7 +70,7 @@ Result<std::unique_ptr<PeerProcess>> PeerProcess::open(EngineSettings settings, 
       if (knows(p->bench_help_, best)) options.insert(options.end(), {best, "1"});
   p->options_ = std::move(options);
   p->completion_ = p->beside({"llama-completion", "llama-cli", "main"});
-  if (!p->completion_.empty()) p->completion_help_ = help_of(p->completion_, p->settings_.directory);
+  if (!p->completion_.empty()) p->completion_help_ = help_of(p->completion_, p->settings_);
   p->perplexity_ = p->beside({"llama-perplexity", "perplexity"});
   return p;
 }
@@ -86,8 +92,6 @@ EngineInfo PeerProcess::info() const {
   if (!commit_.empty()) i.description += (i.description.empty() ? "" : "; ") + ("build " + commit_);
   if (completion_.empty()) i.lacks.push_back("cold start, load and output: no llama-completion or llama-cli beside " + bench_);
   if (perplexity_.empty()) i.lacks.push_back("logits: no llama-perplexity beside " + bench_);
-  if (!knows(bench_help_, "-d") && !knows(bench_help_, "-gp"))
-    i.lacks.push_back("decoding at a depth: its llama-bench knows neither -d nor -gp");
   return i;
 }
 
@@ -136,7 +140,7 @@ Result<Trial> PeerProcess::bench(const Subject& model, const Test& test, double&
   c.insert(c.end(), options_.begin(), options_.end());
   LUMEN_TRY(r, output_of(c));
   wall_seconds = r.wall_seconds;
-  auto doc = JsonDocument::parse(r.out);
+  auto doc = JsonDocument::parse(array_in(r.out));
   if (!doc) return Error{bench_ + " printed no JSON: " + doc.error().message};
   for (const Json& t : doc->root().items()) {
     const Json *speed = t.find("avg_ts"), *generated = t.find("n_gen"), *commit = t.find("build_commit");

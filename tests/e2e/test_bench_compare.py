@@ -68,7 +68,7 @@ if "llama-bench" in program:
     entry = {"build_commit": "abc1234", "n_prompt": p if not n else d, "n_gen": n, "avg_ts": speed, "samples_ts": [speed]}
     if how == "wrong":
         del entry["avg_ts"]
-    print(json.dumps([entry]))
+    print("======== Repacked 7 tensors" if "-rtr" in args else "", json.dumps([entry]), "bye", sep="\n")
 elif how == "cut":
     Path(value("--kl-divergence-base")).write_bytes(b"_logits_" + struct.pack("<3i", 64, 49152, 1) + bytes(1000))
 elif "llama-perplexity" in program:
@@ -172,6 +172,9 @@ class BadInput(Base):
         self.refused("m", "--peer", "/bin/true", says="--peer: expected NAME=PATH_TO_llama-bench, found '/bin/true'")
         self.refused("m", "--peer", "x=", says="expected NAME=")
         self.refused("m", "--peer", "x=/bin/echo", says="--help does not name the option -m", status=1)
+
+    def test_a_program_whose_help_never_ends(self):
+        self.refused("m", "--peer", self.peer(help="hang"), "--timeout", "1", says="its --help did not come", status=1)
 
     def test_names(self):
         peer = self.peer()

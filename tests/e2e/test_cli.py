@@ -596,6 +596,9 @@ class WithModel(Base):
             self.assertEqual((d[part]["tokens"], len(d[part]["samples"])), (n, 2))
             self.assertGreater(d[part]["tokens_per_second"], 0)
             self.assertTrue(d[part]["microseconds_by_kernel"])
+        deep = json.loads(self.ok("bench", MODEL, "-p", "0", "-n", "4", "-d", "40", "-r", "1", "--no-probe", "--json"))
+        self.assertEqual(deep["decode"]["bytes_per_token"] - d["decode"]["bytes_per_token"], 40 * d["state_bytes_per_token"])
+        self.assertNotIn("share_of_read_bandwidth", deep["decode"])
         self.assertNotIn("decode", json.loads(self.ok("bench", MODEL, "-p", "8", "-n", "0", "-r", "1", "--json")))
         self.refused(2, "bench", MODEL, "-p", "0", "-n", "0", says="-p")
 
