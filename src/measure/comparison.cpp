@@ -125,7 +125,7 @@ std::vector<std::string> Comparison::warnings() const {
     for (size_t e = 0; e < m.engines.size(); ++e)
       for (size_t t = 0; t < tests.size(); ++t) {
         const Figure& f = m.engines[e].figures[t];
-        if (doubtful(m, e, t))
+        if (tests[t].kind != TestKind::Load && doubtful(m, e, t))  // a load is its cold start's
           out.push_back(m.subject.name + ", " + engines[e].name + ", " + tests[t].name() + ": others took " + percent(f.others_share()) +
                         " of the machine's CPU time meanwhile");
       }

@@ -16,7 +16,10 @@ namespace {
 
 constexpr double kHelpSeconds = 30;  // at most, for a program's --help
 
-bool runs(const std::string& path) { return access(path.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(path); }
+bool runs(const std::string& path) {
+  std::error_code ec;
+  return access(path.c_str(), X_OK) == 0 && std::filesystem::is_regular_file(path, ec);
+}
 
 // --help of a program, whatever status it ends with. Empty: it did not end, or was killed.
 std::string help_of(const std::string& program, const EngineSettings& settings) {
@@ -60,8 +63,7 @@ Result<std::unique_ptr<PeerProcess>> PeerProcess::open(EngineSettings settings, 
   if (!runs(path)) return Error{who + "cannot be run; expected the path of a llama-bench program", true};
   std::unique_ptr<PeerProcess> p(new PeerProcess(std::move(settings), std::move(name), path));
   p->bench_help_ = help_of(path, p->settings_);
-  if (p->bench_help_.empty())
-    return Error{who + "its --help did not come, or it was killed; expected a llama-bench program"};
+  if (p->bench_help_.empty()) return Error{who + "its --help did not come, or it was killed; expected a llama-bench program"};
   for (const char* needed : {"-m", "-p", "-n", "-t", "-r", "-o"})
     if (!knows(p->bench_help_, needed))
       return Error{who + "its --help does not name the option " + needed + "; expected a llama-bench program"};

@@ -28,7 +28,7 @@ th { font-weight: 600; color: var(--soft); vertical-align: bottom; } th.text, td
 tr.lumen td { font-weight: 600; } tr.first td { border-top: 2px solid var(--rule); }
 .ahead { color: var(--good); font-weight: 600; } .behind { color: var(--bad); font-weight: 600; } .doubtful { color: var(--bad); }
 .dot { display: inline-block; width: .7em; height: .7em; border-radius: 2px; margin-right: .45em; }
-.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; align-items: start; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; align-items: start; margin-bottom: 1rem; }
 .plots > div { background: var(--card); border-radius: 8px; padding: .8rem 1rem; } svg.plot { width: 100%; height: auto; display: block; }
 .plot-text { fill: var(--ink); font-size: 12px; } .plot-title { font-weight: 600; font-size: 13px; } .plot-missing { fill: var(--soft); font-style: italic; }
 .plot-axis { stroke: var(--soft); } .plot-grid { stroke: var(--rule); } .plot-spread { stroke: var(--ink); stroke-width: 1.3; fill: none; opacity: .75; }
@@ -61,8 +61,8 @@ std::string row_start(size_t engine) { return engine == 0 ? "<tr class=\"lumen f
 std::string summary(const Comparison& c) {
   if (c.engines.size() < 2) return "";
   std::string out =
-      "<h2>Lumen beside the others</h2>\n<p class=\"soft\">How many times as fast Lumen is: 1 is level, green is ahead. Memory: the "
-      "other's peak over Lumen's.</p>\n"
+      "<h2>Lumen beside the others</h2>\n<p class=\"soft\">How many times as fast Lumen is: 1 is level, green is ahead; a question "
+      "mark: others took more than 10% of the CPU time meanwhile. Memory: the other's peak over Lumen's.</p>\n"
       "<div class=\"scroll narrow\"><table><thead><tr><th class=\"text\">model</th><th class=\"text\">beside</th>";
   for (const Test& t : c.tests)
     if (t.kind != TestKind::FirstStart) out += tag("th", t.name());
@@ -96,6 +96,7 @@ std::string plots(const Comparison& c, const ModelResult& m) {
     }
     out += "<div>" + bar_plot(test.name() + (test.in_seconds() ? ", ms (less is better)" : ", tokens/s"), bars) + "</div>\n";
   }
+  out += "</div>\n<div class=\"plots\">\n";
   for (TestKind kind : {TestKind::Prefill, TestKind::Decode}) {
     std::vector<size_t> tests;
     std::vector<std::string> xs;

@@ -54,7 +54,9 @@ std::vector<std::string> words_of(const std::string& text) {
 struct Scratch {
   std::string path;
   static Result<Scratch> make() {
-    std::string name = (std::filesystem::temp_directory_path() / "lumen-compare-XXXXXX").string();
+    std::error_code ec;
+    std::string name = (std::filesystem::temp_directory_path(ec) / "lumen-compare-XXXXXX").string();
+    if (ec) return Error{"no directory for temporary files ($TMPDIR, else /tmp): " + ec.message()};
     if (!mkdtemp(name.data())) return Error{"no temporary directory " + name + ": " + std::strerror(errno)};
     return Scratch(name);
   }
