@@ -34,7 +34,7 @@ Recoder::Recoder(ThreadTeam& team, ir::Type from, ir::Type to) : team_(team), fr
   workers_.resize(static_cast<size_t>(team.size()));
 }
 
-bool Recoder::recode_row(size_t worker, const uint8_t* in, int64_t k, const float* importance, uint8_t* out) {
+bool Recoder::recode_row(size_t worker, const uint8_t* in, int64_t k, const float* columns, uint8_t* out) {
   Worker& w = workers_[worker];
   float *x = w.x.data(), *back = w.back.data();
   readers_[worker].decode(in, k, x);
@@ -46,9 +46,12 @@ bool Recoder::recode_row(size_t worker, const uint8_t* in, int64_t k, const floa
   }
   if (!to_.format) {
     store(to_.scalar, x, k, out);
-  } else if (Status s = formats::encode_row(*to_.format, x, k, out, importance); !s) {
-    w.wrong = s.error().message;
-    return false;
+  } else {
+    formats::weigh_errors(x, columns, k, w.importance.data());
+    if (Status s = formats::encode_row(*to_.format, x, k, out, w.importance.data()); !s) {
+      w.wrong = s.error().message;
+      return false;
+    }
   }
   backs_[worker].decode(out, k, back);
   double error = 0, square = 0;
@@ -71,6 +74,7 @@ Status Recoder::run(const uint8_t* data, int64_t rows, int64_t k, const Importan
   for (Worker& w : workers_) {
     w.x.resize(static_cast<size_t>(k));
     w.back.resize(static_cast<size_t>(k));
+    w.importance.resize(static_cast<size_t>(k));
   }
   for (int64_t at = 0; at < rows; at += piece) {
     int64_t n = std::min(piece, rows - at);

@@ -34,11 +34,11 @@ class Recoder {
 
  private:
   struct alignas(64) Worker {
-    std::vector<float> x, back;
+    std::vector<float> x, back, importance;
     std::string wrong;
     double error = 0, square = 0;
   };
-  bool recode_row(size_t worker, const uint8_t* in, int64_t k, const float* importance, uint8_t* out);
+  bool recode_row(size_t worker, const uint8_t* in, int64_t k, const float* columns, uint8_t* out);
   ThreadTeam& team_;
   ir::Type from_, to_;
   std::vector<formats::RowDecoder> readers_, backs_;

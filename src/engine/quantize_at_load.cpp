@@ -34,10 +34,11 @@ Result<std::shared_ptr<Buffer>> encode_rows(const ir::FormatRef& format, DType s
   std::vector<std::string> wrong(static_cast<size_t>(team.size()));
   team.run(n, 8, [&](int w, int64_t begin, int64_t end) {
     formats::RowDecoder decoder(ir::Type{scalar, nullptr, {}});
-    std::vector<float> x(static_cast<size_t>(k));
+    std::vector<float> x(static_cast<size_t>(k)), importance(static_cast<size_t>(k));
     for (int64_t i = begin; i < end; ++i) {
       decoder.decode(rows[static_cast<size_t>(i)], k, x.data());
-      Status s = formats::encode_row(*format, x.data(), k, out->data() + i * bytes);
+      formats::weigh_errors(x.data(), nullptr, k, importance.data());
+      Status s = formats::encode_row(*format, x.data(), k, out->data() + i * bytes, importance.data());
       if (!s && wrong[static_cast<size_t>(w)].empty()) wrong[static_cast<size_t>(w)] = s.error().message;
     }
   });

@@ -398,9 +398,11 @@ class Smollm2(Base):
         self.assertEqual((list(sums.shape), float(there["blk.4.ffn_down.weight.counts"].data[0][0])), ([1536, 1], 256.0))
         self.assertTrue(np.array_equal(there["blk.4.attn_q.weight.in_sum2"].data, there["blk.4.attn_v.weight.in_sum2"].data))
         said = self.ok("quantize", MODEL, self.out, "--recipe", "q4_0", "--imatrix", imatrix, "--report", text)
-        self.assertRegex(said, r"divergence from the input 0\.\d+ nats")
-        kl = float(said.split("divergence from the input ")[1].split()[0])
+        kl = float(said.split("from the input: divergence ")[1].split()[0])
         self.assertTrue(0 < kl < 0.5, said)
+        same = json.loads(self.ok("compare", MODEL, self.out, text, "--json"))
+        self.assertAlmostEqual(same["kl"], kl, 5)
+        self.assertEqual(json.loads(self.ok("compare", MODEL, MODEL, text, "--json", "--chunks", 1, "--chunk", 64))["kl"], 0)
         self.refused(2, "imatrix", MODEL, text, "-o", imatrix, "--chunk", 100000, says="context")
         self.refused(1, "imatrix", MODEL, self.dir / "none.txt", "-o", imatrix, says="none.txt")
         found = json.loads(self.ok("check", MODEL, "--json"))["findings"]

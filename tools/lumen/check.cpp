@@ -223,7 +223,10 @@ Status check_logits(Opened& m, const std::string& path, std::vector<Finding>& ou
 void print(const std::vector<Finding>& findings, bool json, bool bad) {
   static const char* const level[] = {"ok", "warning", "wrong"};
   if (!json) {
-    for (const Finding& f : findings) std::printf("%-8s %-13s %s\n", level[f.level], f.what.c_str(), visible(f.says).c_str());
+    for (const Finding& f : findings) {
+      std::string says = lumen::quoted(f.says, 2000, '"');
+      std::printf("%-8s %-13s %s\n", level[f.level], f.what.c_str(), says.substr(1, says.size() - 2).c_str());
+    }
     return;
   }
   JsonWriter w;

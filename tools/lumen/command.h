@@ -31,6 +31,7 @@ Action declare_bench_compare(Arguments& a);
 Action declare_compile(Arguments& a);
 Action declare_quantize(Arguments& a);
 Action declare_imatrix(Arguments& a);
+Action declare_compare(Arguments& a);
 Action declare_check(Arguments& a);
 Action declare_doctor(Arguments& a);
 Action declare_pull(Arguments& a);

@@ -23,6 +23,7 @@ std::span<const Command> commands() {
       {"compile", "what becomes of a .lum file, stage by stage", declare_compile},
       {"quantize", "write a model in other formats", declare_quantize},
       {"imatrix", "find which of a model's weights count most, for quantize --imatrix", declare_imatrix},
+      {"compare", "how far one model's answers are from another's over a text, and both perplexities", declare_compare},
       {"check", "hold a model against its declaration, its tokenizer and its card", declare_check},
       {"doctor", "this machine: CPU, targets, caches, bandwidth, what is missing and how to get it", declare_doctor},
       {"pull", "fetch a model from a hub into the local store", declare_pull},

@@ -7,9 +7,8 @@
 #include <thread>
 
 #include "command.h"
-#include "common.h"
+#include "compare.h"
 #include "convert/mlx_directory.h"
-#include "convert/quality.h"
 #include "engine/checkpoint_source.h"
 #include "hub/store.h"
 
@@ -20,7 +19,7 @@ struct Options {
   std::string in, out, format, recipe, imatrix, report;
   std::vector<std::string> tensors;
   int64_t threads = 0;
-  bool keep_embeddings = false, quiet = false;
+  bool keep_embeddings = false, quiet = false, dry_run = false;
 };
 
 Result<convert::Recipe> recipe_of(const Options& o) {
@@ -43,14 +42,15 @@ Result<convert::Recipe> recipe_of(const Options& o) {
   return r;
 }
 
-void print_tensors(const convert::QuantizeReport& report, bool quiet) {
+void print_tensors(const convert::QuantizeReport& report, bool quiet, bool dry_run) {
   std::map<std::string, size_t> kept;  // one-axis tensors are many and alike: counted, not listed
   for (const convert::QuantizedTensor& t : report.tensors) {
     if (!t.to.empty()) {
       if (!t.why.empty()) std::printf("%-32s takes %s: %s\n", visible(t.name).c_str(), t.to.c_str(), t.why.c_str());
       if (!quiet)
-        std::printf("%-32s %s -> %s, %s -> %s, error %.4f of the weights%s\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(),
-                    size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(), t.rms_error, t.weighted ? ", by importance" : "");
+        std::printf("%-32s %s -> %s, %s -> %s%s%s\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(), size_text(t.bytes_before).c_str(),
+                    size_text(t.bytes_after).c_str(), dry_run ? "" : (", error " + fixed(t.rms_error, 4) + " of the weights").c_str(),
+                    t.weighted ? ", by importance" : "");
     } else if (t.why.rfind("one axis", 0) == 0) {
       ++kept[t.why];
     } else {
@@ -60,7 +60,7 @@ void print_tensors(const convert::QuantizeReport& report, bool quiet) {
   for (auto& [why, n] : kept) std::printf("%zu tensors stay: %s\n", n, why.c_str());
 }
 
-void print_summary(const convert::QuantizeReport& report, const std::string& out) {
+void print_summary(const convert::QuantizeReport& report, const std::string& out, bool dry_run) {
   uint64_t before = 0, after = 0;
   double worst = 0;
   std::map<std::string, size_t> by_format;
@@ -72,8 +72,8 @@ void print_summary(const convert::QuantizeReport& report, const std::string& out
   }
   std::string list;
   for (auto& [format, n] : by_format) list += (list.empty() ? "" : ", ") + std::to_string(n) + " in " + format;
-  std::printf("%s: tensors %s; %s -> %s, largest error %.4f of the weights\n", out.c_str(), list.c_str(), size_text(before).c_str(),
-              size_text(after).c_str(), worst);
+  std::printf("%s: tensors %s; %s -> %s, %s\n", out.c_str(), list.c_str(), size_text(before).c_str(), size_text(after).c_str(),
+              dry_run ? "nothing was written" : ("largest error " + fixed(worst, 4) + " of the weights").c_str());
 }
 
 // A GGUF file of whatever came in, or, where the format is one of MLX's, a directory like the one that came in.
@@ -81,8 +81,12 @@ Result<convert::QuantizeReport> write(const Options& o, const std::string& path,
   if (!convert::mlx_declaration(library, q.recipe.format)) {
     LUMEN_TRY(in, runtime::open_as_gguf(path, library));
     q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in, t); };
-    return convert::quantize(library, in, o.out, q);
+    if (!o.dry_run) return convert::quantize(library, in, o.out, q);
+    convert::QuantizeReport report;
+    LUMEN_TRY(plans, convert::plan_tensors(library, in, q, report));
+    return report;
   }
+  if (o.dry_run) return Error{"--dry-run: for GGUF files only", true};
   std::error_code ec;
   if (!std::filesystem::is_directory(path, ec))
     return Error{"--format: " + q.recipe.format + " makes an MLX directory out of a directory with config.json; " + path + " is a file", true};
@@ -94,24 +98,13 @@ Result<convert::QuantizeReport> write(const Options& o, const std::string& path,
 
 // What became of the answers, over a text.
 Status print_quality(const Arguments& a, const Options& o) {
-  LUMEN_TRY(text, read_text(o.report));
-  ModelChoice choice;
-  choice.model = o.in;
-  choice.threads = o.threads;
-  LUMEN_TRY(before, open_chosen(a, choice));
-  choice.model = o.out;
-  LUMEN_TRY(after, open_chosen(a, choice));
-  LUMEN_TRY(tokens, before.encode(text, true, false));
-  convert::QualityOptions q;
-  q.chunk = std::min<int64_t>({512, static_cast<int64_t>(tokens.size()), before.context(), after.context()});
-  q.chunks = 64;
-  if (before.tokenizer->spec().add_bos) q.first_token = before.tokenizer->spec().bos;
-  q.progress = progress_bar("comparing");
-  if (q.chunk < 3) return Error{"--report: " + o.report + " has " + std::to_string(tokens.size()) + " tokens, expected at least 3", true};
-  LUMEN_TRY(r, convert::compare_models(*before.model, *after.model, tokens, q));
-  std::printf("over %lld tokens of %s: divergence from the input %.5f nats (at most %.3f), the same best token for %.1f%%, perplexity %.4f -> %.4f\n",
-              static_cast<long long>(r.positions), o.report.c_str(), r.kl, r.worst_kl, 100 * r.same_best, r.perplexity_before, r.perplexity_after);
-  return ok_status();
+  Comparison c;
+  c.before.model = o.in;
+  c.after.model = o.out;
+  c.before.threads = c.after.threads = o.threads;
+  c.text = o.report;
+  LUMEN_TRY(q, compare(a, c));
+  return print_out("over " + o.report + ", from the input: " + quality_text(q) + "\n");
 }
 
 Status quantize(const Arguments& a, const Options& o) {
@@ -129,9 +122,9 @@ Status quantize(const Arguments& a, const Options& o) {
   q.threads = o.threads > 0 ? static_cast<int>(o.threads) : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   q.progress = progress_bar("encoding");
   LUMEN_TRY(report, write(o, path, *library, std::move(q)));
-  print_tensors(report, o.quiet);
-  print_summary(report, o.out);
-  return o.report.empty() ? ok_status() : print_quality(a, o);
+  print_tensors(report, o.quiet, o.dry_run);
+  print_summary(report, o.out, o.dry_run);
+  return o.report.empty() || o.dry_run ? ok_status() : print_quality(a, o);
 }
 
 }  // namespace
@@ -149,6 +142,7 @@ Action declare_quantize(Arguments& a) {
   a.text("--report", o->report, "a text file: over its tokens, how far the answers moved from the input's, and both perplexities");
   a.flag("--keep-embeddings", o->keep_embeddings, "token_embd and output stay as they are");
   a.integer("-t,--threads", o->threads, 1, 1024, "threads (default: all)");
+  a.flag("--dry-run", o->dry_run, "say what each tensor would take, and write nothing");
   a.flag("--quiet", o->quiet, "no lines for the tensors that were encoded");
   return [&a, o] { return quantize(a, *o); };
 }

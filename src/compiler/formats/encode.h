@@ -12,6 +12,9 @@ namespace lumen::formats {
 // need an integer form whose bits can be set one by one. Errors name the format and the reason. Thread-safe; what is worked out
 // about a format is kept.
 Status encode_row(const ir::FormatType& f, const float* x, int64_t k, uint8_t* row, const float* importance = nullptr);
+// Importances for a row of a model's weights: what an error costs the answers grows with the weight's own size. `columns`: what the
+// row's columns are multiplied with, as mean squares, or null where nothing is known of it.
+void weigh_errors(const float* x, const float* columns, int64_t k, float* importance);
 // Why encode_row cannot write this format ("it has no integer form (…)"), or empty.
 std::string why_not_encodable(const ir::FormatType& f);
 
