@@ -23,6 +23,8 @@ std::string after(const filetest::Case& c) {
     use_integer_dots(*f, sema::testing::activation, true);
   else if (c.command == "fuse")
     fuse(*f);
+  else if (c.command == "observe_dots")
+    observe_dots(*f);
   else if (c.command == "widen_states")
     widen_states(*f);
   else
@@ -34,6 +36,7 @@ std::string after(const filetest::Case& c) {
 TEST(Passes, Files) {
   std::vector<std::string> names = pass_names();
   names.push_back("widen_states");  // for exact runs, before the others
+  names.push_back("observe_dots");  // for importance matrices
   for (const std::string& name : names) filetest::run_filetests("passes/" + name, after);
 }
 
