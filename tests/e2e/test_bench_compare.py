@@ -272,11 +272,12 @@ class WithModel(Base):
         self.assertFalse(report.with_suffix(".html.partial").exists())
 
     def test_tables(self):
-        r = self.small("--peer", self.peer(text="Something else.\n"), "--tests", "prefill,output", "--continue", "4", "-v")
+        r = self.small("--peer", self.peer(text="Something else.\n"), "-p", "16,16", "--tests", "prefill,output,prefill", "--continue", "4", "-v")
         self.assertEqual(r.returncode, 0, r.stderr)
         self.assertRegex(r.stdout, r"\| smollm2 \| prefill 16 \| Lumen \| [\d.]+ \|")
         self.assertRegex(r.stdout, r"\| smollm2 \| prefill 16 \| fake \| 100\.0 \|  \| [\d.]+ \|")
         self.assertRegex(r.stdout, r"\| smollm2 \| fake \| equal for \d+ of \d+ bytes \|")
+        self.assertEqual(r.stderr.count("prefill 16"), 2)
         self.assertIn("smollm2, fake: round 1, prefill 16: 100.00 tokens/s", r.stderr)
 
     def test_a_peer_of_the_other_kind(self):
@@ -342,7 +343,7 @@ class WithModel(Base):
         peer = self.peer("fake", **{"llama-completion": "hang", "text": ""}, options="")
         scratch = self.dir / "tmp"
         scratch.mkdir()
-        command = [BINARY, "bench-compare", MODEL, "-p", "16", "-r", "1", "--tests", "start", "--peer", peer, "--json", "-v", "--html", self.dir / "r.html"]
+        command = [BINARY, "bench-compare", MODEL, "-r", "1", "--tests", "start", "--peer", peer, "--json", "-v", "--html", self.dir / "r.html"]
         env = {**os.environ, "LUMEN_BINARY": BINARY, "TMPDIR": str(scratch)}
         child = subprocess.Popen([str(c) for c in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, text=True)
         for line in child.stderr:

@@ -123,6 +123,9 @@ Result<std::vector<measure::Test>> tests_of(const Options& o, bool& output, bool
       return Error{"--tests: expected some of start,prefill,decode,output,logits, found '" + word + "'", true};
     }
   }
+  for (size_t i = 0; i < tests.size(); ++i)  // "-p 16,16" is one test
+    for (size_t j = tests.size() - 1; j > i; --j)
+      if (tests[j].name() == tests[i].name()) tests.erase(tests.begin() + static_cast<std::ptrdiff_t>(j));
   return tests;
 }
 
@@ -215,9 +218,9 @@ Status bench_compare(const Arguments& a, const Options& o) {
   if (o.verbose || isatty(2)) options.progress = [](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); };
   measure::catch_interrupts();
   LUMEN_CHECK(measure::compare(lumen, peers, *prober, settings, options, c));
+  LUMEN_CHECK(print_out(o.json ? comparison_json(c) : measure::markdown_report(c)));
   LUMEN_CHECK(html.write(measure::html_report(c)));
   LUMEN_CHECK(save.write(comparison_json(c)));
-  LUMEN_CHECK(print_out(o.json ? comparison_json(c) : measure::markdown_report(c)));
   if (measure::interrupted()) return Error{"interrupted: the results are those until then"};
   return ok_status();
 }
