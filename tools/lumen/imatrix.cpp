@@ -23,14 +23,16 @@ struct Options {
 Result<runtime::OpenModel> open_named(const Arguments& a, const ModelChoice& c) {
   LUMEN_TRY(library, library_for(a, c.model));
   LUMEN_TRY(m, runtime::open_file(c.model, library));
-  LUMEN_TRY(view, runtime::open_as_gguf(m.path, *library));
+  if (m.checkpoint->container() != "gguf") {  // (a GGUF file's tokenizer points into it)
+    LUMEN_TRY(view, runtime::open_as_gguf(m.path, *library));
+    m.checkpoint = std::make_shared<const Checkpoint>(std::move(view));
+  }
   LUMEN_TRY(target, make_target(c.target, c.threads));
   engine::ModelOptions o;
   o.threads = target->machine().threads;
   o.exact = c.exact;
   o.context = c.context;
   o.progress = progress_bar("loading");
-  m.checkpoint = std::make_shared<const Checkpoint>(std::move(view));
   LUMEN_TRY(model, engine::Model::load(library, m.checkpoint, std::move(target), o));
   m.model = std::move(model);
   return m;
