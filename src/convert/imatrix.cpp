@@ -25,7 +25,7 @@ Status check(const Imatrix::Entry& e, const std::string& where) {
 }
 
 Result<std::vector<float>> floats(const Checkpoint& file, const CheckpointTensor& t) {
-  if (t.type_id != kF32) return Error{file.path() + ": tensor " + std::string(t.name) + ": expected f32, found " + file.type_name(t.type_id)};
+  if (t.type_id != kF32) return Error{file.path() + ": tensor " + quoted(t.name) + ": expected f32, found " + file.type_name(t.type_id)};
   LUMEN_TRY(data, file.data(t));
   std::vector<float> v(static_cast<size_t>(t.element_count()));
   std::memcpy(v.data(), data.data, v.size() * 4);
@@ -35,7 +35,7 @@ Result<std::vector<float>> floats(const Checkpoint& file, const CheckpointTensor
 Result<Imatrix> read_gguf(const std::string& path) {
   LUMEN_TRY(file, open_gguf(path, [](uint32_t id) { return id == kF32 ? std::optional<BlockGeometry>({1, 4}) : std::nullopt; }));
   if (auto type = file.get_string("general.type"); !type || *type != "imatrix")
-    return Error{path + ": general.type: expected imatrix, found " + (type ? std::string(*type) : "nothing")};
+    return Error{path + ": general.type: expected imatrix, found " + (type ? quoted(*type) : "nothing")};
   Imatrix m;
   if (auto names = file.get_strings("imatrix.datasets"))
     for (std::string_view n : *names) m.datasets.emplace_back(n);
@@ -43,9 +43,9 @@ Result<Imatrix> read_gguf(const std::string& path) {
   if (auto n = file.get_int("imatrix.chunk_size", 0)) m.chunk_size = *n;
   for (const CheckpointTensor& t : file.tensors()) {
     if (!ends_with(t.name, kSums)) continue;
-    std::string name(t.name.substr(0, t.name.size() - kSums.size())), where = path + ": tensor " + std::string(t.name);
+    std::string name(t.name.substr(0, t.name.size() - kSums.size())), where = path + ": tensor " + quoted(t.name);
     const CheckpointTensor* counts = file.find_tensor(name + std::string(kCounts));
-    if (!counts) return Error{where + ": expected " + name + std::string(kCounts) + " beside it, found none"};
+    if (!counts) return Error{where + ": expected its counts (" + std::string(kCounts) + ") beside it, found none"};
     Imatrix::Entry e;
     LUMEN_TRY(sums, floats(file, t));
     LUMEN_TRY(numbers, floats(file, *counts));
@@ -96,7 +96,7 @@ Result<Imatrix> read_dat(const std::string& path, std::span<const uint8_t> bytes
     e.counts = {static_cast<float>(calls)};
     e.sum2.resize(static_cast<size_t>(values));
     std::memcpy(e.sum2.data(), data.data(), data.size());
-    LUMEN_CHECK(check(e, path + ": entry " + name));
+    LUMEN_CHECK(check(e, path + ": entry " + quoted(name)));
     m.entries[name] = std::move(e);
   }
   if (r.at == bytes.size()) return m;  // the oldest files end here
