@@ -41,7 +41,8 @@ std::string json_string(std::string_view text) {
   return out + '"';
 }
 
-void SafetensorsWriter::add_tensor(std::string name, std::string dtype, std::vector<int64_t> dims, uint64_t bytes, TensorProducer producer) {
+void SafetensorsWriter::add_tensor(std::string name, std::string dtype, std::vector<int64_t> dims, uint64_t bytes,
+                                   TensorProducer producer) {
   tensors_.push_back({std::move(name), std::move(dtype), std::move(dims), bytes, std::move(producer)});
 }
 
@@ -81,7 +82,8 @@ Status SafetensorsWriter::write(const std::string& path) {
     CountingSink sink(file);
     LUMEN_CHECK(t.producer(sink));
     if (sink.written != t.bytes)
-      return Error{path + ": tensor " + t.name + ": expected " + std::to_string(t.bytes) + " bytes, its producer made " + std::to_string(sink.written)};
+      return Error{path + ": tensor " + t.name + ": expected " + std::to_string(t.bytes) + " bytes, its producer made " +
+                   std::to_string(sink.written)};
   }
   return file.commit();
 }

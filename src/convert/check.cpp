@@ -41,7 +41,7 @@ class Noting : public sema::ModelSource {
   }
   bool has(const std::string& name) const { return file_.find_tensor(name) != nullptr; }
 
-  std::map<std::string, std::string> stand_in;     // tensor -> the one in another layer that is looked at instead
+  std::map<std::string, std::string> stand_in;        // tensor -> the one in another layer that is looked at instead
   mutable std::set<std::string> given, absent, used;  // bindings with a key in the file, without one; tensors
   mutable std::string last, binding_;
 
@@ -103,7 +103,8 @@ std::string text_of(double v) {
 
 class Checker {
  public:
-  Checker(const sema::Library& lib, const Checkpoint& file, std::vector<Finding>& findings) : lib_(lib), file_(file), source_(lib, file), out_(findings) {}
+  Checker(const sema::Library& lib, const Checkpoint& file, std::vector<Finding>& findings)
+      : lib_(lib), file_(file), source_(lib, file), out_(findings) {}
 
   bool run() {
     auto decl = engine::find_model(lib_, file_);
@@ -144,8 +145,9 @@ class Checker {
     for (const CheckpointTensor& t : file_.tensors())
       if (!used.count(std::string(t.name))) unused.emplace_back(t.name);
     if (!unused.empty())
-      say(Finding::Warning, "tensors", std::to_string(unused.size()) + " of " + std::to_string(file_.tensors().size()) +
-                                           " are not used by the declaration: " + listed(unused));
+      say(Finding::Warning, "tensors",
+          std::to_string(unused.size()) + " of " + std::to_string(file_.tensors().size()) +
+              " are not used by the declaration: " + listed(unused));
     else if (wrong_ones == 0)
       say(Finding::Fine, "tensors", "all " + std::to_string(file_.tensors().size()) + " are there, used, and of the declared shapes");
   }
@@ -154,18 +156,24 @@ class Checker {
     size_t before = out_.size();
     for (const char* name : {"theta", "eps", "context"})
       if (m.config.count(name) && !source_.given.count(name))
-        say(Finding::Warning, "settings", std::string("the file does not say '") + name + "'; the declaration's own value is " + text_of(number(m, name).value_or(NAN)));
+        say(Finding::Warning, "settings",
+            std::string("the file does not say '") + name + "'; the declaration's own value is " + text_of(number(m, name).value_or(NAN)));
     auto context = number(m, "context"), theta = number(m, "theta"), window = number(m, "window"), scale = number(m, "rope_scale"),
          original = number(m, "rope_original");
-    if (theta && !(*theta > 1 && *theta <= 1e9)) wrong("rope", "its base frequency is " + text_of(*theta) + ", expected more than 1 and at most 1e9");
-    if (scale && !(*scale >= 1)) say(*scale > 0 ? Finding::Warning : Finding::Wrong, "rope", "its scaling factor is " + text_of(*scale) + ", expected 1 or more");
+    if (theta && !(*theta > 1 && *theta <= 1e9))
+      wrong("rope", "its base frequency is " + text_of(*theta) + ", expected more than 1 and at most 1e9");
+    if (scale && !(*scale >= 1))
+      say(*scale > 0 ? Finding::Warning : Finding::Wrong, "rope", "its scaling factor is " + text_of(*scale) + ", expected 1 or more");
     if (context && scale && original && source_.given.count("rope_original") && *context > *scale * *original)
-      say(Finding::Warning, "rope", "the context of " + text_of(*context) + " tokens is beyond " + text_of(*scale) + " times the original " + text_of(*original));
+      say(Finding::Warning, "rope",
+          "the context of " + text_of(*context) + " tokens is beyond " + text_of(*scale) + " times the original " + text_of(*original));
     if (context && theta && scale && *scale == 1 && *context > 2 * M_PI * *theta)
-      say(Finding::Warning, "rope", "the context of " + text_of(*context) + " tokens is beyond the longest period of rope with the base " + text_of(*theta) +
-                                        ", and no scaling is set: a base or a scaling may be missing");
+      say(Finding::Warning, "rope",
+          "the context of " + text_of(*context) + " tokens is beyond the longest period of rope with the base " + text_of(*theta) +
+              ", and no scaling is set: a base or a scaling may be missing");
     if (window && *window > 0 && context && *window >= *context)
-      say(Finding::Warning, "window", "the window of " + text_of(*window) + " tokens is as long as the context of " + text_of(*context) + ": it has no effect");
+      say(Finding::Warning, "window",
+          "the window of " + text_of(*window) + " tokens is as long as the context of " + text_of(*context) + ": it has no effect");
     if (window && *window > 0 && *window < 16) say(Finding::Warning, "window", "the window is only " + text_of(*window) + " tokens");
     if (out_.size() == before) say(Finding::Fine, "settings", "rope, window and context look right");
   }
@@ -178,6 +186,8 @@ class Checker {
 
 }  // namespace
 
-bool check_structure(const sema::Library& lib, const Checkpoint& file, std::vector<Finding>& findings) { return Checker(lib, file, findings).run(); }
+bool check_structure(const sema::Library& lib, const Checkpoint& file, std::vector<Finding>& findings) {
+  return Checker(lib, file, findings).run();
+}
 
 }  // namespace lumen::convert

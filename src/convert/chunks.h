@@ -10,7 +10,8 @@ namespace lumen::convert {
 
 // Whole chunks of the tokens, at most `most` (0: all) of them; `first` stands in place of each one's first token where it is none.
 // Error (usage): not one chunk, or more tokens in it than `context`.
-Result<std::vector<std::vector<int32_t>>> cut(const std::vector<int32_t>& tokens, int64_t chunk, int64_t most, int32_t first, int64_t context);
+Result<std::vector<std::vector<int32_t>>> cut(const std::vector<int32_t>& tokens, int64_t chunk, int64_t most, int32_t first,
+                                              int64_t context);
 
 // Tokens [from, to) of a chunk as a step of the only sequence; logits of all of them, or of the last.
 engine::Batch batch_of(const std::vector<int32_t>& chunk, int64_t from, int64_t to, bool all_rows);

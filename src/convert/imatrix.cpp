@@ -53,7 +53,8 @@ Result<Imatrix> read_gguf(const std::string& path) {
     e.sum2 = std::move(sums);
     e.counts = std::move(numbers);
     if (e.counts.size() * static_cast<size_t>(e.k) != e.sum2.size())
-      return Error{where + ": expected " + std::to_string(e.counts.size()) + " rows, one a count, found " + std::to_string(e.sum2.size() / static_cast<size_t>(e.k))};
+      return Error{where + ": expected " + std::to_string(e.counts.size()) + " rows, one a count, found " +
+                   std::to_string(e.sum2.size() / static_cast<size_t>(e.k))};
     LUMEN_CHECK(check(e, where));
     m.entries.emplace(name, std::move(e));
   }
@@ -75,7 +76,8 @@ struct Reader {
     LUMEN_TRY(b, take(4, what));
     int32_t v;
     std::memcpy(&v, b.data(), 4);
-    if (v < lo || v > hi) return Error{path + ": " + what + ": expected " + std::to_string(lo) + " to " + std::to_string(hi) + ", found " + std::to_string(v)};
+    if (v < lo || v > hi)
+      return Error{path + ": " + what + ": expected " + std::to_string(lo) + " to " + std::to_string(hi) + ", found " + std::to_string(v)};
     return int64_t{v};
   }
 };
@@ -118,8 +120,8 @@ Result<Importance> Imatrix::importance(const std::string& tensor, int64_t matric
   // Of the .dat form only the number of all columns of all matrices together is known.
   int64_t have = static_cast<int64_t>(e.sum2.size()), parts = have / k;
   if (have % k != 0 || (parts != 1 && parts != matrices))
-    return Error{"the importance matrix has " + std::to_string(have) + " numbers for the tensor " + tensor + ", expected " + std::to_string(k) +
-                 (matrices > 1 ? " or " + std::to_string(matrices * k) : "")};
+    return Error{"the importance matrix has " + std::to_string(have) + " numbers for the tensor " + tensor + ", expected " +
+                 std::to_string(k) + (matrices > 1 ? " or " + std::to_string(matrices * k) : "")};
   Importance out{std::vector<float>(e.sum2.size(), 1.0f), parts};
   for (int64_t i = 0; i < have; ++i) {
     float count = e.counts[static_cast<size_t>(e.counts.size() == static_cast<size_t>(parts) ? i / k : 0)];

@@ -13,9 +13,9 @@ namespace lumen::convert {
 
 struct Imatrix {
   struct Entry {
-    int64_t k = 0;               // columns
-    std::vector<float> sum2;     // (counts.size(), k)
-    std::vector<float> counts;   // tokens, by matrix (the experts of a mixture)
+    int64_t k = 0;              // columns
+    std::vector<float> sum2;    // (counts.size(), k)
+    std::vector<float> counts;  // tokens, by matrix (the experts of a mixture)
   };
   std::map<std::string, Entry> entries;  // by the weight's name
   std::vector<std::string> datasets;     // names of the texts

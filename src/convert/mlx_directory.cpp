@@ -114,12 +114,16 @@ class Directory {
     QuantizedTensor q{std::string(t.name), name_of(from), "", choice.why, t.bytes.value_or(0), t.bytes.value_or(0)};
     LUMEN_TRY(format, format_for(from.format ? DType::F16 : from.scalar));
     bool weight = t.name.size() > 7 && t.name.substr(t.name.size() - 7) == ".weight";
-    if (dims.size() < 2) q.why = "one axis: norms and biases stay";
-    else if (q.why.empty() && (dims.size() > 2 || !weight || (!from.format && !is_float(from.scalar)))) q.why = "no weight of a linear layer or embedding";
+    if (dims.size() < 2)
+      q.why = "one axis: norms and biases stay";
+    else if (q.why.empty() && (dims.size() > 2 || !weight || (!from.format && !is_float(from.scalar))))
+      q.why = "no weight of a linear layer or embedding";
     else if (q.why.empty() && dims.back() % format->block != 0)
       q.why = "its rows of " + std::to_string(dims.back()) + " are no multiple of the block of " + std::to_string(format->block);
     if (!q.why.empty()) {
-      if (from.format) return Error{in_.path() + ": tensor " + q.name + ": " + q.why + ", and it is in the format " + q.from + ", which cannot stay", true};
+      if (from.format)
+        return Error{in_.path() + ": tensor " + q.name + ": " + q.why + ", and it is in the format " + q.from + ", which cannot stay",
+                     true};
       outputs_.push_back({q.name, in_.type_name(t.type_id), t.dims, q.bytes_after, [this, &t](ByteSink& sink) -> Status {
                             LUMEN_TRY(data, in_.data(t));
                             return sink.write(data.bytes());
@@ -138,12 +142,16 @@ class Directory {
   }
 
   // The weight's own fields stand together in one tensor of 32-bit words; each other field is a tensor beside it.
-  void plan_fields(const CheckpointTensor& t, const ir::Type& from, const ir::FormatRef& format, const std::vector<int64_t>& dims, size_t number) {
+  void plan_fields(const CheckpointTensor& t, const ir::Type& from, const ir::FormatRef& format, const std::vector<int64_t>& dims,
+                   size_t number) {
     int64_t n = dims[0], blocks = dims[1] / format->block, own = 0;
     for (const ir::FormatField& f : format->fields)
       if (f.beside.empty()) own += f.count * size_of(f.type);
     auto encoded = std::make_shared<std::vector<uint8_t>>();
-    outputs_.push_back({std::string(t.name), "U32", {n, blocks * own / 4}, static_cast<uint64_t>(n * blocks * own),
+    outputs_.push_back({std::string(t.name),
+                        "U32",
+                        {n, blocks * own / 4},
+                        static_cast<uint64_t>(n * blocks * own),
                         [=, this, &t](ByteSink& sink) -> Status {
                           LUMEN_TRY(bytes, encode(t, from, format, dims, number));
                           *encoded = std::move(bytes);
@@ -157,7 +165,10 @@ class Directory {
       if (f.beside.empty()) continue;
       int64_t size = f.count * size_of(f.type);
       bool last = &f == &format->fields.back();
-      outputs_.push_back({engine::tensor_beside(t.name, f.beside), spelt(f.type), {n, blocks * f.count}, static_cast<uint64_t>(n * blocks * size),
+      outputs_.push_back({engine::tensor_beside(t.name, f.beside),
+                          spelt(f.type),
+                          {n, blocks * f.count},
+                          static_cast<uint64_t>(n * blocks * size),
                           [=, offset = f.offset](ByteSink& sink) -> Status {
                             std::vector<uint8_t> part;
                             for (int64_t b = 0; b < n * blocks; ++b) append(part, *encoded, b * format->block_bytes + offset, size);
@@ -171,8 +182,8 @@ class Directory {
     to.insert(to.end(), from.begin() + at, from.begin() + at + size);
   }
 
-  Result<std::vector<uint8_t>> encode(const CheckpointTensor& t, const ir::Type& from, const ir::FormatRef& format, const std::vector<int64_t>& dims,
-                                      size_t number) {
+  Result<std::vector<uint8_t>> encode(const CheckpointTensor& t, const ir::Type& from, const ir::FormatRef& format,
+                                      const std::vector<int64_t>& dims, size_t number) {
     const uint8_t* data = nullptr;
     std::shared_ptr<Buffer> blocks;
     if (from.format && engine::has_field_tensors(*from.format)) {
@@ -256,16 +267,20 @@ class Directory {
   static std::string dump(const Json& j) {
     std::string out, comma;
     switch (j.kind()) {
-      case Json::Kind::Null: return "null";
-      case Json::Kind::Bool: return j.as_bool() ? "true" : "false";
-      case Json::Kind::Int: return std::to_string(j.as_int());
+      case Json::Kind::Null:
+        return "null";
+      case Json::Kind::Bool:
+        return j.as_bool() ? "true" : "false";
+      case Json::Kind::Int:
+        return std::to_string(j.as_int());
       case Json::Kind::Float: {
         char text[64];
         auto end = std::to_chars(text, text + sizeof text, j.as_double()).ptr;
         out.assign(text, end);
         return out.find_first_of(".en") == std::string::npos ? out + ".0" : out;
       }
-      case Json::Kind::String: return json_string(j.as_string());
+      case Json::Kind::String:
+        return json_string(j.as_string());
       case Json::Kind::Array:
         for (const Json& item : j.items()) out += std::exchange(comma, ", ") + dump(item);
         return "[" + out + "]";
@@ -310,7 +325,8 @@ const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::stri
   return mlx ? decl : nullptr;
 }
 
-Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out, const QuantizeOptions& o) {
+Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out,
+                                          const QuantizeOptions& o) {
   const ast::FormatDecl* decl = mlx_declaration(lib, o.recipe.format);
   if (!decl) return Error{"--format: " + o.recipe.format + " does not say what MLX calls it", true};
   return Directory(lib, in, out, o, *decl).write();

@@ -13,6 +13,7 @@ const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::stri
 
 // Writes the directory `out`, which must not exist, or nothing. `in`: of container "hf" or "mlx". Matrices whose rows are whole blocks and
 // whose name ends in ".weight" take the format; rules of options.recipe may only keep tensors as they are.
-Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out, const QuantizeOptions& options);
+Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out,
+                                          const QuantizeOptions& options);
 
 }  // namespace lumen::convert

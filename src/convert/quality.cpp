@@ -41,7 +41,8 @@ void add_row(const float* a, const float* b, int64_t vocab, int32_t next, Totals
 
 Result<Quality> compare_models(engine::Model& before, engine::Model& after, const std::vector<int32_t>& tokens, const QualityOptions& o) {
   if (before.vocab() != after.vocab())
-    return Error{"the models have vocabularies of " + std::to_string(before.vocab()) + " and " + std::to_string(after.vocab()) + " tokens", true};
+    return Error{"the models have vocabularies of " + std::to_string(before.vocab()) + " and " + std::to_string(after.vocab()) + " tokens",
+                 true};
   LUMEN_TRY(chunks, cut(tokens, o.chunk, o.chunks, o.first_token, std::min(before.context(), after.context())));
   int64_t step = std::min({before.max_batch(), before.max_rows(), after.max_batch(), after.max_rows()});
   Totals t;

@@ -17,13 +17,14 @@ struct Quality {
 };
 
 struct QualityOptions {
-  int64_t chunk = 512;       // tokens; each chunk is a sequence of its own
-  int64_t chunks = 0;        // at most; 0: all
-  int32_t first_token = -1;  // as CollectOptions
+  int64_t chunk = 512;                                        // tokens; each chunk is a sequence of its own
+  int64_t chunks = 0;                                         // at most; 0: all
+  int32_t first_token = -1;                                   // as CollectOptions
   std::function<void(int64_t done, int64_t total)> progress;  // chunks; may be empty
 };
 
 // Both models run the same tokens; every position of a chunk but its first counts. Error (usage): vocabularies differ; too short a text.
-Result<Quality> compare_models(engine::Model& before, engine::Model& after, const std::vector<int32_t>& tokens, const QualityOptions& options);
+Result<Quality> compare_models(engine::Model& before, engine::Model& after, const std::vector<int32_t>& tokens,
+                               const QualityOptions& options);
 
 }  // namespace lumen::convert

@@ -111,7 +111,8 @@ Error nothing_fits(const Checkpoint& in, const Recipe& recipe, const QuantizeRep
   const QuantizedTensor* widest = nullptr;
   for (size_t i = 0; i < in.tensors().size(); ++i)
     if (in.tensors()[i].dims.size() >= 2) widest = &report.tensors[i];
-  return Error{in.path() + ": no tensor takes the format " + recipe.format + (widest ? "; " + widest->name + ": " + widest->why : ""), true};
+  return Error{in.path() + ": no tensor takes the format " + recipe.format + (widest ? "; " + widest->name + ": " + widest->why : ""),
+               true};
 }
 
 }  // namespace
@@ -124,12 +125,15 @@ Result<ir::Type> target_element(const sema::Library& lib, const std::string& nam
   }
   auto format = lib.format(name);
   if (!format) return Error{option + ": " + format.error().message, format.error().usage};
-  if ((*format)->row_planes) return Error{option + ": " + name + " keeps its fields in planes; a tensor of a file needs a format of blocks", true};
-  if (std::string why = formats::why_not_encodable(**format); !why.empty()) return Error{option + ": " + name + " cannot be written: " + why, true};
+  if ((*format)->row_planes)
+    return Error{option + ": " + name + " keeps its fields in planes; a tensor of a file needs a format of blocks", true};
+  if (std::string why = formats::why_not_encodable(**format); !why.empty())
+    return Error{option + ": " + name + " cannot be written: " + why, true};
   return ir::Type{DType::F32, *format, {}};
 }
 
-Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Checkpoint& in, const QuantizeOptions& o, QuantizeReport& report) {
+Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Checkpoint& in, const QuantizeOptions& o,
+                                             QuantizeReport& report) {
   std::vector<TensorPlan> plans;
   std::vector<std::string> names;
   std::vector<size_t> places;

@@ -43,7 +43,8 @@ struct TensorPlan {
   Importance importance;
 };
 // Errors (usage): a format that is unknown or cannot be written; no tensor takes one. `report` gets a line for each tensor.
-Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Checkpoint& in, const QuantizeOptions& options, QuantizeReport& report);
+Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Checkpoint& in, const QuantizeOptions& options,
+                                             QuantizeReport& report);
 
 // Writes a GGUF file `out`, or nothing.
 Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, const std::string& out, const QuantizeOptions& options);

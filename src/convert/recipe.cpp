@@ -163,7 +163,8 @@ Result<Recipe> parse_recipe(const std::string& name, std::string_view text) {
   LUMEN_TRY(keep, texts(root, "keep", where, true));
   if (!keep.empty()) r.rules.push_back({std::move(keep), nullptr, "", "the recipe keeps it"});
   if (const Json* t = root.find("file_type")) {
-    if (!t->is(Json::Kind::Int) || t->as_int() < 0 || t->as_int() > UINT32_MAX) return Error{where + ": \"file_type\": expected a number from 0 up", true};
+    if (!t->is(Json::Kind::Int) || t->as_int() < 0 || t->as_int() > UINT32_MAX)
+      return Error{where + ": \"file_type\": expected a number from 0 up", true};
     r.file_type = static_cast<uint32_t>(t->as_int());
   }
   if (const Json* rules = root.find("rules")) {
@@ -204,7 +205,8 @@ Result<Recipe> load_recipe(const std::string& name) {
 
 Result<RecipeRule> parse_override(const std::string& text) {
   size_t eq = text.rfind('=');
-  if (eq == std::string::npos || eq == 0 || eq + 1 == text.size()) return Error{"--tensor: expected PATTERN=FORMAT, found '" + text + "'", true};
+  if (eq == std::string::npos || eq == 0 || eq + 1 == text.size())
+    return Error{"--tensor: expected PATTERN=FORMAT, found '" + text + "'", true};
   return RecipeRule{{text.substr(0, eq)}, nullptr, text.substr(eq + 1), ""};
 }
 
@@ -226,8 +228,9 @@ Result<std::vector<Choice>> choose_formats(const Recipe& recipe, const RecipeMod
       size_t t = named[place];
       if (decided[t]) continue;
       if (rule.where) {
-        Names names = {{"layer", layer[t]}, {"layers", layers}, {"i", static_cast<int64_t>(place)}, {"n", static_cast<int64_t>(named.size())},
-                       {"tied", model.tied}, {"gqa", model.gqa}, {"experts", model.experts}};
+        Names names = {
+            {"layer", layer[t]},  {"layers", layers}, {"i", static_cast<int64_t>(place)}, {"n", static_cast<int64_t>(named.size())},
+            {"tied", model.tied}, {"gqa", model.gqa}, {"experts", model.experts}};
         auto holds = evaluate(*rule.where, names);
         if (!holds) return Error{"recipe " + recipe.name + ": " + holds.error().message, true};
         if (!*holds) continue;

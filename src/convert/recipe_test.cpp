@@ -31,17 +31,25 @@ TEST(Recipe, TheFirstRuleThatHoldsDecides) {
   RecipeModel model{{"blk.0.a", "blk.1.a", "blk.2.a", "blk.10.a", "top"}, false, 4, 0};
   using V = std::vector<std::string>;
   EXPECT_EQ(chosen(R"({"format": "x"})", model), V(5, "x"));
-  EXPECT_EQ(chosen(R"({"format": "x", "keep": ["top"], "rules": [{"tensors": ["top"], "format": "y"}]})", model), (V{"x", "x", "x", "x", ""}));
-  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i < 2", "format": "y"}, {"tensors": ["*.a"], "where": "i < 3", "format": "z"}]})", model),
-            (V{"y", "y", "z", "x", "x"}));
-  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*"], "where": "layer == layers - 1 or gqa > 4 or tied", "format": "y"}]})", model),
+  EXPECT_EQ(chosen(R"({"format": "x", "keep": ["top"], "rules": [{"tensors": ["top"], "format": "y"}]})", model),
+            (V{"x", "x", "x", "x", ""}));
+  EXPECT_EQ(
+      chosen(
+          R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i < 2", "format": "y"},)"
+                   R"({"tensors": ["*.a"], "where": "i < 3", "format": "z"}]})",
+          model),
+      (V{"y", "y", "z", "x", "x"}));
+  EXPECT_EQ(
+      chosen(R"({"format": "x", "rules": [{"tensors": ["*"], "where": "layer == layers - 1 or gqa > 4 or tied", "format": "y"}]})", model),
+      (V{"x", "x", "x", "y", "x"}));
+  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i == n - 1 and not tied", "format": "y"}]})", model),
             (V{"x", "x", "x", "y", "x"}));
-  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i == n - 1 and not tied", "format": "y"}]})", model), (V{"x", "x", "x", "y", "x"}));
 }
 
 TEST(Recipe, PlacesGoByLayersWhateverTheOrderOfTheFile) {
   RecipeModel model{{"blk.10.a", "blk.2.a", "blk.0.a"}, false, 1, 0};
-  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i == 1", "format": "y"}]})", model), (std::vector<std::string>{"x", "y", "x"}));
+  EXPECT_EQ(chosen(R"({"format": "x", "rules": [{"tensors": ["*.a"], "where": "i == 1", "format": "y"}]})", model),
+            (std::vector<std::string>{"x", "y", "x"}));
 }
 
 TEST(Recipe, Mistakes) {
@@ -50,11 +58,14 @@ TEST(Recipe, Mistakes) {
     return r ? "" : r.error().message;
   };
   EXPECT_NE(wrong(R"({"format": 3})").find("\"format\": expected a string"), std::string::npos);
-  EXPECT_NE(wrong(R"({"format": "x", "rules": [{"tensors": ["*"], "where": "i i", "format": "y"}]})").find("\"where\": expected an expression"), std::string::npos);
+  EXPECT_NE(
+      wrong(R"({"format": "x", "rules": [{"tensors": ["*"], "where": "i i", "format": "y"}]})").find("\"where\": expected an expression"),
+      std::string::npos);
   EXPECT_NE(wrong(R"({"format": "x", "misfit": {"x": 1}})").find("\"misfit\""), std::string::npos);
   EXPECT_NE(wrong(R"({"other": 1})").find("found other"), std::string::npos);
   for (const char* where : {"depth == 1", "1 / 0 == 1", "1 << 2 == 4", "\\\"text\\\" == 1", "2000000000 * 2000000000 == 1"}) {
-    auto r = parse_recipe("test", std::string(R"({"format": "x", "rules": [{"tensors": ["*"], "where": ")") + where + R"(", "format": "y"}]})");
+    auto r =
+        parse_recipe("test", std::string(R"({"format": "x", "rules": [{"tensors": ["*"], "where": ")") + where + R"(", "format": "y"}]})");
     ASSERT_TRUE(r.ok()) << r.error().message;
     EXPECT_FALSE(choose_formats(*r, {{"blk.0.a"}, false, 1, 0}).ok()) << where;
   }

@@ -80,8 +80,8 @@ def patch(path, changes):
     data.flush()
 
 
-def make_source(lumen, model, out, plain):
-    call(lumen, "quantize", model, out, "--format", "f32", "--quiet")
+def make_source(lumen, model, out, plain, keep=()):
+    call(lumen, "quantize", model, out, "--format", "f32", "--quiet", *keep)
     if plain:
         return
     _, before = tensors(model)
@@ -89,7 +89,7 @@ def make_source(lumen, model, out, plain):
 
     def scatter(name, t, raw):
         steps = STEPS.get(before[name].tensor_type.name)
-        if steps is None or len(t.shape) < 2:
+        if steps is None or len(t.shape) < 2 or t.tensor_type == before[name].tensor_type:
             return
         x = raw.view(np.float32).reshape(-1, 32)
         for at in range(0, len(x), 1 << 18):
@@ -151,11 +151,12 @@ def compare(a, model, directory):
     lib = library()
     arch = gguf.GGUFReader(model).fields["general.architecture"].contents()
     source, text = directory / "source.gguf", text_for(directory)
-    make_source(a.lumen, model, source, a.plain)
+    keep = ["--keep-embeddings"] if a.keep_embeddings else []
+    make_source(a.lumen, model, source, a.plain, keep)
     bad = []
     for name in a.formats.split(","):
         ours, other = directory / f"ours-{name}.gguf", directory / f"theirs-{name}.gguf"
-        call(a.lumen, "quantize", source, ours, "--format", name, "--quiet", *(["--imatrix", a.imatrix] if a.imatrix else []))
+        call(a.lumen, "quantize", source, ours, "--format", name, "--quiet", *keep, *(["--imatrix", a.imatrix] if a.imatrix else []))
         count = theirs(lib, source, ours, other, read_imatrix(a.imatrix))
         mine, peer = (kl_of(a, source, p, text) for p in (ours, other))
         rms = errors(source, (ours, other))
@@ -228,6 +229,7 @@ def main():
     ap.add_argument("--chunks", default=12, type=int, help=f"pieces of {CHUNK} tokens of the text")
     ap.add_argument("--imatrix", help="an importance matrix in GGUF form, for both")
     ap.add_argument("--lumen", default=str(REPO / "build/lumen"))
+    ap.add_argument("--keep-embeddings", action="store_true", help="token_embd and output stay as they are in the file")
     ap.add_argument("--plain", action="store_true", help="the source's weights as they are in the file")
     a = ap.parse_args()
     a.formats = a.formats or ("mlx_affine<4, 64>;mlx_affine<8, 64>" if a.mlx else "q8_0,q4_0,q4_k,q6_k")

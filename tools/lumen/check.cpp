@@ -52,14 +52,18 @@ class Checks {
       if (t.decode(ids) != text) changed.push_back(text);
     }
     if (!changed.empty())
-      say(Finding::Warning, "tokenizer", std::to_string(changed.size()) + " of " + std::to_string(std::size(kTexts)) +
-                                             " texts come back changed, the first: " + lumen::quoted(changed[0], 60));
+      say(Finding::Warning, "tokenizer",
+          std::to_string(changed.size()) + " of " + std::to_string(std::size(kTexts)) +
+              " texts come back changed, the first: " + lumen::quoted(changed[0], 60));
     else
-      say(Finding::Fine, "tokenizer", std::to_string(t.size()) + " tokens; " + std::to_string(std::size(kTexts)) + " texts of " + std::to_string(tokens) +
-                                          " tokens come back as they were");
+      say(Finding::Fine, "tokenizer",
+          std::to_string(t.size()) + " tokens; " + std::to_string(std::size(kTexts)) + " texts of " + std::to_string(tokens) +
+              " tokens come back as they were");
     const TokenizerSpec& s = t.spec();
     for (auto [name, id] : {std::pair<const char*, int32_t>{"bos", s.bos}, {"eos", s.eos}, {"eot", s.eot}, {"unk", s.unk}, {"pad", s.pad}})
-      if (id >= t.size()) say(Finding::Wrong, "tokenizer", std::string(name) + " is token " + std::to_string(id) + ", beyond its " + std::to_string(t.size()));
+      if (id >= t.size())
+        say(Finding::Wrong, "tokenizer",
+            std::string(name) + " is token " + std::to_string(id) + ", beyond its " + std::to_string(t.size()));
     if (t.eog().empty()) say(Finding::Warning, "tokenizer", "no token ends an answer (eos, eot): answers stop at the context's end only");
     if (s.add_bos && s.bos < 0) say(Finding::Wrong, "tokenizer", "texts shall begin with a bos token, and there is none");
   }
@@ -86,10 +90,13 @@ class Checks {
     auto with_system = m_.encode_chat(c);
     std::string text = m_.tokenizer->decode(*two, false);
     for (const std::string& part : {asked, answered, again})
-      if (text.find(part) == std::string::npos) return say(Finding::Wrong, "template", "what was said is not in the rendered text: " + lumen::quoted(part));
+      if (text.find(part) == std::string::npos)
+        return say(Finding::Wrong, "template", "what was said is not in the rendered text: " + lumen::quoted(part));
     int32_t bos = m_.tokenizer->spec().bos;
-    if (bos >= 0 && two->size() > 1 && (*two)[0] == bos && (*two)[1] == bos) return say(Finding::Warning, "template", "the text begins with two bos tokens");
-    say(Finding::Fine, "template", "renders questions, answers" + std::string(with_system ? " and system messages" : "; it refuses system messages"));
+    if (bos >= 0 && two->size() > 1 && (*two)[0] == bos && (*two)[1] == bos)
+      return say(Finding::Warning, "template", "the text begins with two bos tokens");
+    say(Finding::Fine, "template",
+        "renders questions, answers" + std::string(with_system ? " and system messages" : "; it refuses system messages"));
   }
 
   void say(Finding::Level level, const std::string& what, const std::string& says) { out_.push_back({level, what, says}); }
@@ -132,7 +139,8 @@ std::vector<std::vector<int32_t>> card_prompts(const Opened& m) {
   std::vector<std::vector<int32_t>> prompts;
   for (size_t i : {0, 1, 2, 3}) {
     std::vector<int32_t> ids;
-    if (m.tokenizer) ids = m.tokenizer->encode(kTexts[i]);
+    if (m.tokenizer)
+      ids = m.tokenizer->encode(kTexts[i]);
     else
       for (int64_t k = 1; k < 12; ++k) ids.push_back(static_cast<int32_t>(k * k * (static_cast<int64_t>(i) + 7919) % m.vocab()));
     if (ids.size() > 24) ids.resize(24);
@@ -149,7 +157,8 @@ Status record_card(Opened& m, const std::string& path) {
     std::vector<int32_t> order(p.size());
     std::iota(order.begin(), order.end(), 0);
     size_t n = std::min(kBest, order.size());
-    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n), order.end(), [&](int32_t a, int32_t b) { return p[a] > p[b]; });
+    std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(n), order.end(),
+                      [&](int32_t a, int32_t b) { return p[a] > p[b]; });
     w.begin_object().key("tokens").begin_array();
     for (int32_t id : ids) w.value(id);
     w.end_array().key("best").begin_array();
@@ -178,7 +187,8 @@ Result<double> card_distance(Opened& m, const Json& prompt, const std::string& p
   double kl = 0, then_sum = 0, now_sum = 0;
   for (const Json& pair : best->items()) {
     auto two = pair.items();
-    if (two.size() != 2 || !two[0].is(Json::Kind::Int) || !two[1].is_number() || two[0].as_int() < 0 || two[0].as_int() >= m.vocab()) return wrong;
+    if (two.size() != 2 || !two[0].is(Json::Kind::Int) || !two[1].is_number() || two[0].as_int() < 0 || two[0].as_int() >= m.vocab())
+      return wrong;
     double p = two[1].as_double(), q = now[static_cast<size_t>(two[0].as_int())];
     if (!(p <= 1e-3)) return wrong;
     kl += std::exp(p) * (p - q);
@@ -215,8 +225,8 @@ Status check_logits(Opened& m, const std::string& path, std::vector<Finding>& ou
   double mean = sum / static_cast<double>(prompts->items().size());
   bool fine = mean <= kCardBound;
   out.push_back({fine ? Finding::Fine : Finding::Wrong, "logits",
-                 (fine ? "as on the card " : "not those of the card ") + path + ": divergence " + fixed(mean, 4) + " nats, at most " + fixed(worst, 4) +
-                     (fine ? "" : ", expected at most " + fixed(kCardBound, 1))});
+                 (fine ? "as on the card " : "not those of the card ") + path + ": divergence " + fixed(mean, 4) + " nats, at most " +
+                     fixed(worst, 4) + (fine ? "" : ", expected at most " + fixed(kCardBound, 1))});
   return ok_status();
 }
 
@@ -231,7 +241,8 @@ void print(const std::vector<Finding>& findings, bool json, bool bad) {
   }
   JsonWriter w;
   w.begin_object().field("ok", !bad).key("findings").begin_array();
-  for (const Finding& f : findings) w.begin_object().field("level", level[f.level]).field("what", f.what).field("says", f.says).end_object();
+  for (const Finding& f : findings)
+    w.begin_object().field("level", level[f.level]).field("what", f.what).field("says", f.says).end_object();
   w.end_array().end_object();
   std::printf("%s\n", w.take().c_str());
 }
@@ -251,7 +262,8 @@ Status check(const Arguments& a, Options& o) {
     if (o.record) LUMEN_CHECK(record_card(m, card));
     LUMEN_CHECK(check_logits(m, card, findings));
   }
-  size_t wrong = static_cast<size_t>(std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return f.level == Finding::Wrong; }));
+  size_t wrong =
+      static_cast<size_t>(std::count_if(findings.begin(), findings.end(), [](const Finding& f) { return f.level == Finding::Wrong; }));
   print(findings, o.json, wrong > 0);
   if (wrong > 0) return Error{file.path + ": " + std::to_string(wrong) + (wrong == 1 ? " thing is wrong" : " things are wrong")};
   return ok_status();

@@ -21,9 +21,9 @@ Result<convert::Quality> compare(const Arguments& a, const Comparison& c) {
 }
 
 std::string quality_text(const convert::Quality& q) {
-  return "divergence " + fixed(q.kl, 6) + " nats (mean of " + std::to_string(q.positions) + " positions; the worst " + fixed(q.worst_kl, 3) +
-         "), the same best token for " + fixed(100 * q.same_best, 1) + "%, perplexity " + fixed(q.perplexity_before, 4) + " -> " +
-         fixed(q.perplexity_after, 4);
+  return "divergence " + fixed(q.kl, 6) + " nats (mean of " + std::to_string(q.positions) + " positions; the worst " +
+         fixed(q.worst_kl, 3) + "), the same best token for " + fixed(100 * q.same_best, 1) + "%, perplexity " +
+         fixed(q.perplexity_before, 4) + " -> " + fixed(q.perplexity_after, 4);
 }
 
 Action declare_compare(Arguments& a) {

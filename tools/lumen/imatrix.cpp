@@ -52,8 +52,8 @@ Status imatrix(const Arguments& a, const Options& o) {
   LUMEN_TRY(collected, convert::collect_imatrix(*m.model, tokens, c));
   collected.datasets = {std::filesystem::path(o.text).filename().string()};
   LUMEN_CHECK(convert::write_imatrix(collected, o.out));
-  std::printf("%s: %zu weights, %lld chunks of %lld tokens\n", o.out.c_str(), collected.entries.size(), static_cast<long long>(collected.chunks),
-              static_cast<long long>(collected.chunk_size));
+  std::printf("%s: %zu weights, %lld chunks of %lld tokens\n", o.out.c_str(), collected.entries.size(),
+              static_cast<long long>(collected.chunks), static_cast<long long>(collected.chunk_size));
   return ok_status();
 }
 

@@ -37,7 +37,8 @@ Result<convert::Recipe> recipe_of(const Options& o) {
     first.push_back(std::move(rule));
   }
   if (o.keep_embeddings)
-    first.push_back({{"token_embd.weight", "output.weight", "model.embed_tokens.weight", "lm_head.weight"}, nullptr, "", "--keep-embeddings"});
+    first.push_back(
+        {{"token_embd.weight", "output.weight", "model.embed_tokens.weight", "lm_head.weight"}, nullptr, "", "--keep-embeddings"});
   r.rules.insert(r.rules.begin(), first.begin(), first.end());
   return r;
 }
@@ -48,9 +49,9 @@ void print_tensors(const convert::QuantizeReport& report, bool quiet, bool dry_r
     if (!t.to.empty()) {
       if (!t.why.empty()) std::printf("%-32s takes %s: %s\n", visible(t.name).c_str(), t.to.c_str(), t.why.c_str());
       if (!quiet)
-        std::printf("%-32s %s -> %s, %s -> %s%s%s\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(), size_text(t.bytes_before).c_str(),
-                    size_text(t.bytes_after).c_str(), dry_run ? "" : (", error " + fixed(t.rms_error, 4) + " of the weights").c_str(),
-                    t.weighted ? ", by importance" : "");
+        std::printf("%-32s %s -> %s, %s -> %s%s%s\n", visible(t.name).c_str(), t.from.c_str(), t.to.c_str(),
+                    size_text(t.bytes_before).c_str(), size_text(t.bytes_after).c_str(),
+                    dry_run ? "" : (", error " + fixed(t.rms_error, 4) + " of the weights").c_str(), t.weighted ? ", by importance" : "");
     } else if (t.why.rfind("one axis", 0) == 0) {
       ++kept[t.why];
     } else {
@@ -89,7 +90,8 @@ Result<convert::QuantizeReport> write(const Options& o, const std::string& path,
   if (o.dry_run) return Error{"--dry-run: for GGUF files only", true};
   std::error_code ec;
   if (!std::filesystem::is_directory(path, ec))
-    return Error{"--format: " + q.recipe.format + " makes an MLX directory out of a directory with config.json; " + path + " is a file", true};
+    return Error{"--format: " + q.recipe.format + " makes an MLX directory out of a directory with config.json; " + path + " is a file",
+                 true};
   if (q.imatrix) return Error{"--imatrix: its names are a GGUF file's; MLX directories are written without one", true};
   LUMEN_TRY(in, engine::open_checkpoint(path, library));
   q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in, t); };
@@ -133,11 +135,13 @@ Action declare_quantize(Arguments& a) {
   auto o = std::make_shared<Options>();
   a.positional("IN", o->in, "a model file or directory, or the name of a fetched model", true);
   a.positional("OUT", o->out, "the GGUF file to write (for a format of MLX's: the directory); it appears when it is complete", true);
-  a.text("--format", o->format, "one format for all: one of lum/formats, one of your own (--lum DIR), f32, f16, bf16, or one of MLX's: mlx_affine<4, 64>");
+  a.text("--format", o->format,
+         "one format for all: one of lum/formats, one of your own (--lum DIR), f32, f16, bf16, or one of MLX's: mlx_affine<4, 64>");
   std::string names;
   for (const std::string& n : convert::recipe_names()) names += (names.empty() ? "" : ", ") + n;
   a.text("--recipe", o->recipe, "a mix of formats: " + names + ", or a JSON file of your own (lum/recipes shows how)");
-  a.texts("--tensor", o->tensors, "PATTERN=FORMAT: tensors of these names take this format (may be repeated; the first that names a tensor counts)");
+  a.texts("--tensor", o->tensors,
+          "PATTERN=FORMAT: tensors of these names take this format (may be repeated; the first that names a tensor counts)");
   a.text("--imatrix", o->imatrix, "an importance matrix, as lumen imatrix or llama.cpp writes it: what counts more is kept better");
   a.text("--report", o->report, "a text file: over its tokens, how far the answers moved from the input's, and both perplexities");
   a.flag("--keep-embeddings", o->keep_embeddings, "token_embd and output stay as they are");

@@ -91,7 +91,8 @@ LUMEN_INLINE CodeSums nearest_of(const CodeSet& set, const float* x, const float
   int i = 0;
   if constexpr (kind != Kind::Long) {
     for (; i + 8 <= n; i += 8) {
-      V8 xi = load8(x + i), rest = xi - all(o), c = nearest8<kind>(set, rest * all(inv)), wi = load8(w + i), wc = wi * c, e = rest - all(s) * c;
+      V8 xi = load8(x + i), rest = xi - all(o), c = nearest8<kind>(set, rest * all(inv)), wi = load8(w + i), wc = wi * c,
+         e = rest - all(s) * c;
       std::memcpy(code + i, &c, sizeof c);
       error += wi * e * e;
       xc += wc * xi;
@@ -165,7 +166,8 @@ LUMEN_INLINE float solve(const CodeSums& s, const Affine& a, int sign, Fit& fit)
 
 // Tries the codes of x * inv + shift; true where they are the best so far.
 template <Kind kind>
-LUMEN_INLINE bool consider(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, const FitOptions& options, Affine& a) {
+LUMEN_INLINE bool consider(const CodeSet& set, const float* x, const float* w, int n, float inv, float shift, const FitOptions& options,
+                           Affine& a) {
   CodeSums s;
   Fit fit;
   choose<kind>(set, x, w, n, inv, shift, s);
@@ -209,21 +211,22 @@ LUMEN_INLINE Fit affine_of(const CodeSet& set, const float* x, const float* w, i
 }
 
 // One function for each way of compiling it, chosen by what the CPU can do.
-#define LUMEN_BY_KIND(call, ...)                                     \
-  switch (kind_of(set)) {                                            \
-    case Kind::Dense: return call<Kind::Dense>(__VA_ARGS__);         \
-    case Kind::Short: return call<Kind::Short>(__VA_ARGS__);         \
-    default: return call<Kind::Long>(__VA_ARGS__);                   \
+#define LUMEN_BY_KIND(call, ...)             \
+  switch (kind_of(set)) {                    \
+    case Kind::Dense:                        \
+      return call<Kind::Dense>(__VA_ARGS__); \
+    case Kind::Short:                        \
+      return call<Kind::Short>(__VA_ARGS__); \
+    default:                                 \
+      return call<Kind::Long>(__VA_ARGS__);  \
   }
 #if defined(LUMEN_WIDE)
 const bool kWide = __builtin_cpu_supports("avx2");
-LUMEN_WIDE Fit scale_wide(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options) {
-  LUMEN_BY_KIND(scale_of, set, x, w, n, options)
-}
-LUMEN_WIDE Fit affine_wide(const CodeSet& set, const float* x, const float* w, int n, const FitOptions& options) {
-  LUMEN_BY_KIND(affine_of, set, x, w, n, options)
-}
-LUMEN_WIDE CodeSums nearest_wide(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code) {
+LUMEN_WIDE Fit scale_wide(const CodeSet& set, const float* x, const float* w, int n,
+                          const FitOptions& options){LUMEN_BY_KIND(scale_of, set, x, w, n, options)} LUMEN_WIDE Fit
+    affine_wide(const CodeSet& set, const float* x, const float* w, int n,
+                const FitOptions& options){LUMEN_BY_KIND(affine_of, set, x, w, n, options)} LUMEN_WIDE CodeSums
+    nearest_wide(const CodeSet& set, const float* x, const float* w, int n, float s, float o, float inv, float* code) {
   LUMEN_BY_KIND(nearest_of, set, x, w, n, s, o, inv, code)
 }
 #define LUMEN_IF_WIDE(call) \
