@@ -4,8 +4,7 @@
   perplexity.py MODEL.gguf… [--text FILE] [--tokens 20000] [--lumen build/lumen] [--peers build/peers]
 
 Both engines cut the text into chunks of 512 tokens and judge the second half of each (`lumen perplexity --help`). The text, where none is
-given, is the documentation in Flask's source package (BSD-3-Clause), fetched by pip at a pinned version. llama-perplexity comes from
-bench/build_peers.sh. Printed is a table; the last column is Lumen's perplexity over llama.cpp's.
+given, is Lumen's own documentation (Apache-2.0). llama-perplexity comes from bench/build_peers.sh. Printed is a table; the last column is Lumen's perplexity over llama.cpp's.
 """
 import argparse
 import json
@@ -13,27 +12,18 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
-PACKAGE, VERSION = "flask", "3.0.3"
 CHUNK = 512
 
 
 def text_file(build):
-    """The .rst files of the package, in order of their names, as one file."""
-    out = build / f"{PACKAGE}-{VERSION}.txt"
-    if not out.exists():
-        build.mkdir(parents=True, exist_ok=True)
-        subprocess.run([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
-                        "-d", build, f"{PACKAGE}=={VERSION}"], check=True)
-        with tarfile.open(next(build.glob(f"{PACKAGE}-{VERSION}.tar.gz"))) as tar:
-            pages = sorted((m for m in tar if re.search(r"/docs/.*\.rst$", m.name)), key=lambda m: m.name)
-            text = "\n".join(tar.extractfile(m).read().decode() for m in pages)
-        part = out.with_suffix(".part")
-        part.write_text(text)
-        part.rename(out)
+    """The project's own documentation as one file."""
+    build.mkdir(parents=True, exist_ok=True)
+    out = build / "perplexity.txt"
+    pages = [*sorted(REPO.glob("docs/*.md")), *sorted(REPO.glob("*.md"))]
+    out.write_text("\n".join(p.read_text() for p in pages))
     return out
 
 
@@ -63,7 +53,7 @@ def main():
     peer = args.peers / "bin/llama-perplexity"
     if not peer.exists():
         sys.exit(f"perplexity.py: no {peer}; bench/build_peers.sh builds it")
-    text = args.text or text_file(REPO / "build/perplexity")
+    text = args.text or text_file(REPO / "build")
     print("| model | tokens judged | Lumen | llama.cpp | Lumen / llama.cpp |\n|---|---|---|---|---|")
     for model in args.models:
         ours = lumen(args.lumen, model, text, args.tokens // CHUNK)
