@@ -1,7 +1,7 @@
 // Kernels on a WebGPU device against the interpreter on the same IR after the passes. Skipped where there is no library or no
 // Vulkan driver. Tolerances: WGSL allows a division 2.5 ulp and exp(x) 3 + 2|x| ulp, and a fused multiply-add may round twice;
 // a code of requantised activations may then fall on the other side of a half, which is rare and one step.
-#include "backend/webgpu/webgpu_target.h"
+#include "backend/webgpu/device_test.h"
 #include "compiler/loops/builder.h"
 #include "compiler/plan/kernel_check_test.h"
 
@@ -15,7 +15,7 @@ std::string missing;
 
 Target* device() {
   static std::unique_ptr<Target> target = [] {
-    auto t = make_webgpu_target();
+    auto t = make_test_device();
     if (t) return t.take();
     missing = t.error().message;
     return std::unique_ptr<Target>();

@@ -7,7 +7,7 @@
 #include <functional>
 #include <random>
 
-#include "backend/webgpu/webgpu_target.h"
+#include "backend/webgpu/device_test.h"
 #include "compiler/loops/builder.h"
 #include "compiler/loops/eval.h"
 
@@ -22,7 +22,7 @@ using loops::Ty;
 constexpr int kItems = 200;
 
 Result<std::unique_ptr<Target>>& device() {
-  static Result<std::unique_ptr<Target>> t = make_webgpu_target();
+  static Result<std::unique_ptr<Target>> t = make_test_device();
   return t;
 }
 #define NEEDS_DEVICE() \
