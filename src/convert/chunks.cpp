@@ -22,17 +22,4 @@ Result<std::vector<std::vector<int32_t>>> cut(const std::vector<int32_t>& tokens
   return chunks;
 }
 
-engine::Batch batch_of(const std::vector<int32_t>& chunk, int64_t from, int64_t to, bool all_rows) {
-  engine::Batch b;
-  for (int64_t i = from; i < to; ++i) {
-    b.tokens.push_back(chunk[static_cast<size_t>(i)]);
-    b.pos.push_back(static_cast<int32_t>(i));
-    b.seq.push_back(0);
-    if (all_rows || i + 1 == to) b.rows.push_back(static_cast<int32_t>(i - from));
-  }
-  b.pages.emplace_back();
-  for (int64_t p = 0; p * sema::kPageTokens < to; ++p) b.pages[0].push_back(static_cast<int32_t>(p));
-  return b;
-}
-
 }  // namespace lumen::convert

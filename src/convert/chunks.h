@@ -13,7 +13,4 @@ namespace lumen::convert {
 Result<std::vector<std::vector<int32_t>>> cut(const std::vector<int32_t>& tokens, int64_t chunk, int64_t most, int32_t first,
                                               int64_t context);
 
-// Tokens [from, to) of a chunk as a step of the only sequence; logits of all of them, or of the last.
-engine::Batch batch_of(const std::vector<int32_t>& chunk, int64_t from, int64_t to, bool all_rows);
-
 }  // namespace lumen::convert

@@ -23,8 +23,11 @@ Result<Imatrix> collect_imatrix(engine::Model& model, const std::vector<int32_t>
   std::vector<std::vector<double>> sums;
   for (int64_t c = 0; c < n; ++c) {
     if (o.progress) o.progress(c, n);
-    for (int64_t at = 0; at < o.chunk; at += model.max_batch())
-      LUMEN_CHECK(model.observe(batch_of(chunks[static_cast<size_t>(c)], at, std::min(o.chunk, at + model.max_batch()), false), sums));
+    for (int64_t at = 0; at < o.chunk; at += model.max_batch()) {
+      engine::Batch b = engine::batch_of(chunks[static_cast<size_t>(c)], at, std::min(o.chunk, at + model.max_batch()));
+      b.rows.push_back(static_cast<int32_t>(b.tokens.size()) - 1);
+      LUMEN_CHECK(model.observe(b, sums));
+    }
   }
   if (o.progress) o.progress(n, n);
   std::map<std::string, const sema::Weight*> weights;

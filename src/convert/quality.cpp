@@ -9,14 +9,6 @@
 namespace lumen::convert {
 namespace {
 
-// log of the sum of exp of the row.
-double log_sum(const float* row, int64_t n, int64_t& best) {
-  best = std::max_element(row, row + n) - row;
-  double sum = 0, top = row[best];
-  for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - top);
-  return top + std::log(sum);
-}
-
 struct Totals {
   double kl = 0, worst = 0, before = 0, after = 0;
   int64_t same = 0, positions = 0;
@@ -39,6 +31,13 @@ void add_row(const float* a, const float* b, int64_t vocab, int32_t next, Totals
 
 }  // namespace
 
+double log_sum(const float* row, int64_t n, int64_t& best) {
+  best = std::max_element(row, row + n) - row;
+  double sum = 0, top = row[best];
+  for (int64_t i = 0; i < n; ++i) sum += std::exp(row[i] - top);
+  return top + std::log(sum);
+}
+
 Result<Quality> compare_models(engine::Model& before, engine::Model& after, const std::vector<int32_t>& tokens, const QualityOptions& o) {
   if (before.vocab() != after.vocab())
     return Error{"the models have vocabularies of " + std::to_string(before.vocab()) + " and " + std::to_string(after.vocab()) + " tokens",
@@ -49,7 +48,8 @@ Result<Quality> compare_models(engine::Model& before, engine::Model& after, cons
   for (size_t c = 0; c < chunks.size(); ++c) {
     if (o.progress) o.progress(static_cast<int64_t>(c), static_cast<int64_t>(chunks.size()));
     for (int64_t at = 0; at < o.chunk; at += step) {
-      engine::Batch b = batch_of(chunks[c], at, std::min(o.chunk, at + step), true);
+      engine::Batch b = engine::batch_of(chunks[c], at, std::min(o.chunk, at + step));
+      for (size_t i = 0; i < b.tokens.size(); ++i) b.rows.push_back(static_cast<int32_t>(i));
       LUMEN_TRY(x, before.step(b));
       LUMEN_TRY(y, after.step(b));
       for (int64_t i = 0; i < static_cast<int64_t>(b.tokens.size()); ++i)

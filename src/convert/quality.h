@@ -8,6 +8,9 @@
 
 namespace lumen::convert {
 
+// The log of the sum of exp over a row of n logits; best: the place of the largest.
+double log_sum(const float* row, int64_t n, int64_t& best);
+
 struct Quality {
   int64_t positions = 0;
   double kl = 0;         // mean divergence of the other's distribution from the first one's, in nats

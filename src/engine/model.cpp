@@ -15,6 +15,19 @@ namespace lumen::engine {
 constexpr int kFewTokens = 4;
 static int hint_for(int64_t tokens) { return tokens == 1 ? 1 : tokens <= kFewTokens ? kFewTokens : 0; }
 
+Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end) {
+  Batch b;
+  for (int64_t i = begin; i < end; ++i) {
+    b.tokens.push_back(ids[static_cast<size_t>(i)]);
+    b.pos.push_back(static_cast<int32_t>(i));
+    b.seq.push_back(0);
+  }
+  std::vector<int32_t> pages;
+  for (int64_t p = 0; p * sema::kPageTokens < end; ++p) pages.push_back(static_cast<int32_t>(p));
+  b.pages.push_back(std::move(pages));
+  return b;
+}
+
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,
                                            std::shared_ptr<Target> target, const ModelOptions& options) {
   auto m = std::make_unique<Model>();

@@ -31,6 +31,9 @@ struct Batch {
   std::vector<std::vector<int32_t>> pages;    // block table of each sequence
 };
 
+// Tokens [begin, end) of the only sequence at their positions, its pages in order; no rows.
+Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end);
+
 class Model {
  public:
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,

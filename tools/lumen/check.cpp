@@ -121,7 +121,7 @@ std::string card_path(const std::string& model) {
 }
 
 Result<std::vector<double>> log_probabilities(Opened& m, const std::vector<int32_t>& ids) {
-  engine::Batch b = batch_of(ids, 0, static_cast<int64_t>(ids.size()));
+  engine::Batch b = engine::batch_of(ids, 0, static_cast<int64_t>(ids.size()));
   b.rows = {static_cast<int32_t>(ids.size()) - 1};
   LUMEN_TRY(row, m.step(b));
   std::vector<double> p(row, row + m.vocab());

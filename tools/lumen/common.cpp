@@ -165,26 +165,13 @@ std::string fixed(double v, int digits) {
   return text;
 }
 
-engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end) {
-  engine::Batch b;
-  for (int64_t i = begin; i < end; ++i) {
-    b.tokens.push_back(ids[static_cast<size_t>(i)]);
-    b.pos.push_back(static_cast<int32_t>(i));
-    b.seq.push_back(0);
-  }
-  std::vector<int32_t> pages;
-  for (int64_t p = 0; p * sema::kPageTokens < end; ++p) pages.push_back(static_cast<int32_t>(p));
-  b.pages.push_back(std::move(pages));
-  return b;
-}
-
 Status run_rows(Opened& model, const std::vector<int32_t>& ids, int64_t first, const std::function<void(int64_t, const float*)>& row) {
   int64_t n = static_cast<int64_t>(ids.size());
   for (int64_t at = 0; at < n;) {
     int64_t end = std::min(n, at + model.max_batch());
     int64_t wanted = std::max(at, first);
     if (end > wanted) end = std::min(end, wanted + model.max_rows());
-    engine::Batch b = batch_of(ids, at, end);
+    engine::Batch b = engine::batch_of(ids, at, end);
     for (int64_t i = wanted; i < end; ++i) b.rows.push_back(static_cast<int32_t>(i - at));
     bool any = !b.rows.empty();
     if (!any) b.rows.push_back(static_cast<int32_t>(end - at - 1));

@@ -60,9 +60,6 @@ Status print_out(std::string_view text);     // to stdout
 std::string visible(std::string_view text);  // control characters escaped, for a terminal
 std::string fixed(double v, int digits);     // "12.30"
 
-// A batch of one sequence: ids[begin, end) at their positions, pages in order.
-engine::Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end);
-
 // Runs the whole of `ids`, from an empty context, in steps of what the model takes; row(position, logits) for the tokens from `first` on, in order.
 Status run_rows(Opened& model, const std::vector<int32_t>& ids, int64_t first, const std::function<void(int64_t, const float*)>& row);
 

@@ -22,7 +22,7 @@ Status hidden(const Arguments& a, const Options& o) {
   int64_t n = static_cast<int64_t>(ids.size());
   std::vector<std::vector<float>> parts;
   for (int64_t at = 0; at < n; at += m.max_batch()) {
-    LUMEN_TRY(x, m.hidden(batch_of(ids, at, std::min(n, at + m.max_batch())), static_cast<int>(o.layer)));
+    LUMEN_TRY(x, m.hidden(engine::batch_of(ids, at, std::min(n, at + m.max_batch())), static_cast<int>(o.layer)));
     parts.push_back(std::move(x));
   }
   size_t elements = 0;

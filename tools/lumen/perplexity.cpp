@@ -8,6 +8,7 @@
 #include "command.h"
 #include "common.h"
 #include "convert/chunks.h"
+#include "convert/quality.h"
 #include "json_writer.h"
 
 namespace lumen::tool {
@@ -26,9 +27,8 @@ struct Likelihood {
   double sum = 0, squares = 0;  // of negative log-likelihoods, in nats
 
   void add(const float* logits, int64_t vocab, int32_t token) {
-    double largest = *std::max_element(logits, logits + vocab), total = 0;
-    for (int64_t i = 0; i < vocab; ++i) total += std::exp(static_cast<double>(logits[i]) - largest);
-    double nll = largest + std::log(total) - static_cast<double>(logits[token]);
+    int64_t best;
+    double nll = convert::log_sum(logits, vocab, best) - static_cast<double>(logits[token]);
     ++count;
     sum += nll;
     squares += nll * nll;

@@ -135,7 +135,7 @@ Result<Answer> InterpSpeaker::speak(const std::vector<int32_t>& prompt) {
     const float* logits = nullptr;
     for (int64_t end = done; done < static_cast<int64_t>(ids.size()); done = end) {
       end = std::min<int64_t>(static_cast<int64_t>(ids.size()), done + model_.max_batch());
-      engine::Batch b = batch_of(ids, done, end);
+      engine::Batch b = engine::batch_of(ids, done, end);
       b.rows = {static_cast<int32_t>(end - done) - 1};
       LUMEN_TRY(row, model_.step(b));
       logits = row;

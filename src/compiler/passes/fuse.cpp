@@ -91,10 +91,10 @@ class Fuser {
   void operator()(ir::Value& reader, int slot, const ir::Value& producer) {
     std::vector<int> all = reader.operands;
     all.insert(all.end(), producer.operands.begin(), producer.operands.end());
-    auto [it, fresh] = known_.try_emplace({bodies(reader), producer.body, slot, pattern(all), producer.dims.size()});
+    auto [it, fresh] = known_.try_emplace({reader.kind, bodies(reader), producer.body, slot, pattern(all), producer.dims.size()});
     if (fresh) {
       ir::Value numbered = reader, source = producer;
-      const std::vector<int>& numbers = std::get<3>(it->first);
+      const std::vector<int>& numbers = std::get<4>(it->first);
       numbered.operands.assign(numbers.begin(), numbers.begin() + static_cast<std::ptrdiff_t>(reader.operands.size()));
       source.operands.assign(numbers.begin() + static_cast<std::ptrdiff_t>(reader.operands.size()), numbers.end());
       inline_into(numbered, slot, source);
@@ -106,7 +106,7 @@ class Fuser {
   }
 
  private:
-  std::map<std::tuple<Bodies, ExprPtr, int, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
+  std::map<std::tuple<ir::ValueKind, Bodies, ExprPtr, int, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
 };
 
 }  // namespace

@@ -116,10 +116,10 @@ void Sharer::operator()(ir::Value& v) {
 
 void Tidier::operator()(ir::Value& v) {
   share_(v);
-  auto [it, fresh] = known_.try_emplace({bodies(v), pattern(v.operands), v.dims.size()});
+  auto [it, fresh] = known_.try_emplace({v.kind, bodies(v), pattern(v.operands), v.dims.size()});
   if (fresh) {
     ir::Value numbered = v;
-    for (size_t i = 0; i < v.operands.size(); ++i) numbered.operands[i] = std::get<1>(it->first)[i];
+    for (size_t i = 0; i < v.operands.size(); ++i) numbered.operands[i] = std::get<2>(it->first)[i];
     tidy_operands(numbered);
     it->second = {bodies(numbered), numbered.operands};
   }

@@ -76,7 +76,7 @@ class Tidier {
 
  private:
   Sharer share_;
-  std::map<std::tuple<Bodies, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
+  std::map<std::tuple<ir::ValueKind, Bodies, std::vector<int>, size_t>, std::pair<Bodies, std::vector<int>>> known_;
 };
 
 }  // namespace lumen::passes
