@@ -27,6 +27,18 @@ sdist() {  # NAME VERSION: the unpacked source package lies at $out/src/NAME
   rm -rf "$tmp"
 }
 
+build_info() {  # DIR: the package leaves out the script that fills in DIR/build-info.cpp.in
+  [ -e "$1/cmake/build-info-gen-cpp.cmake" ] && return
+  mkdir -p "$1/cmake"
+  cat >"$1/cmake/build-info-gen-cpp.cmake" <<'END'
+set(BUILD_NUMBER 0)
+set(BUILD_COMMIT unknown)
+set(BUILD_COMPILER "${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPILER_VERSION}")
+set(BUILD_TARGET "${CMAKE_HOST_SYSTEM_PROCESSOR}")
+configure_file(${CMAKE_CURRENT_LIST_DIR}/../build-info.cpp.in ${CMAKE_CURRENT_LIST_DIR}/../build-info.cpp @ONLY)
+END
+}
+
 build() {  # SOURCE BUILD PREFIX PROGRAM…: leaves $out/bin/PREFIXPROGRAM
   source=$1 build=$2 prefix=$3
   shift 3
@@ -48,6 +60,7 @@ for peer; do
   for program in $programs; do [ -x "$out/bin/$prefix$program" ] || missing="$missing $program"; done
   if [ -n "$missing" ]; then
     sdist "$name" "$version"
+    [ "$peer" = llama ] || build_info "$out/src/$name/$tree/common"
     # shellcheck disable=SC2086
     build "$out/src/$name/$tree" "$out/$peer" "$prefix" $missing
   fi
