@@ -4,8 +4,8 @@
         repo = hub.repo("org/name", {"config.json": b"{}", "model.gguf": bytes(...)})
         ... lumen pull with LUMEN_HUB_ENDPOINT=hub.url ...
 
-Two listeners, as the real thing has: the hub itself at 127.0.0.1, and the place where large files lie ("cdn") at another port of
-localhost, which the hub's resolve URLs redirect to. Every request is kept in hub.log. Standard library only.
+Two listeners, as the real thing has: the hub itself at 127.0.0.1, and the place where large files lie ("cdn") at 127.0.0.2, which the
+hub's resolve URLs redirect to. Every request is kept in hub.log. Standard library only.
 """
 import hashlib
 import http.server
@@ -234,10 +234,10 @@ class Hub:
         self.repos, self.revisions, self.blobs, self.log, self.faults = {}, {}, {}, [], []
         self.page_size = 50
         self.lock = threading.Lock()
-        self.servers = [self.listen("127.0.0.1", "hub", certificate), self.listen("localhost", "cdn", certificate)]
+        self.servers = [self.listen("127.0.0.1", "hub", certificate), self.listen("127.0.0.2", "cdn", certificate)]
         scheme = "https" if certificate else "http"
         self.url = f"{scheme}://127.0.0.1:{self.servers[0].server_port}"
-        self.cdn_url = f"{scheme}://localhost:{self.servers[1].server_port}"
+        self.cdn_url = f"{scheme}://127.0.0.2:{self.servers[1].server_port}"
 
     def listen(self, host, where, certificate):
         server = Server((host, 0), type("Handler", (Handler,), {"hub": self, "where": where}))

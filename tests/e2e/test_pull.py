@@ -404,7 +404,7 @@ class Refused(Pull):
         self.assertGreaterEqual(len(self.hub.requests("hub")), 4)
         cdn = self.hub.requests("cdn")
         self.assertEqual(len(cdn), 1)
-        self.assertEqual(cdn[0].headers["host"].split(":")[0], "localhost")
+        self.assertEqual(cdn[0].headers["host"].split(":")[0], "127.0.0.2")
         self.assertNotIn("authorization", cdn[0].headers)
         self.assertNotIn("secret", str(cdn[0].headers))
         # The other places a token may stand in.
@@ -593,8 +593,8 @@ class Encrypted(Pull):
         if not shutil.which("openssl"):
             self.skipTest("no openssl program here to make a certificate with")
         self.certificate, key = self.dir / "certificate.pem", self.dir / "key.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
-                        "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", key, "-out", self.certificate], check=True, capture_output=True)
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1", "-addext",
+                        "subjectAltName=IP:127.0.0.1,IP:127.0.0.2", "-keyout", key, "-out", self.certificate], check=True, capture_output=True)
         self.plain = self.hub
         self.hub = Hub((self.certificate, key))
         self.addCleanup(self.hub.__exit__)
