@@ -10,7 +10,7 @@ namespace {
 class IntegerKernel {
  public:
   IntegerKernel(LowerContext& c, const DotOperand& d, WeightReader& reader, int groups, const TokenRows& x, std::vector<Reg>& acc)
-      : b_(c.b), d_(d), w_(reader), lanes_(c.s.lanes), groups_(groups), x_(x), tokens_(x.count()), cells_(groups * x.count()), registers_(c.m.vector_registers), acc_(acc) {}
+      : b_(c.b), d_(d), w_(reader), lanes_(c.s.lanes), groups_(groups), x_(x), tokens_(x.count()), cells_(groups * x.count()), registers_(c.m.vector_registers), prefetch_(c.s.prefetch), acc_(acc) {}
 
   void run(bool panel, const std::vector<Reg>& base) {
     panel_ = panel;
@@ -25,6 +25,8 @@ class IntegerKernel {
       std::vector<Reg> at;
       Reg step = b_.mul_imm(chunk, d_.layout.chunk_bytes);
       for (Reg g : base) at.push_back(b_.add(g, step));
+      for (int64_t line = 0; prefetch_ > 0 && line < d_.layout.chunk_bytes; line += 64)
+        for (Reg g : at) b_.prefetch({d_.w_buffer, g, {}, prefetch_ + line});
       Reg k0 = b_.mul_imm(chunk, d_.layout.chunk);
       if (tokens_ * groups_ > 2 && chunk_units > 2 * super) {  // keep wide tiles short: a loop over the runs of a chunk
         b_.for_(0, chunk_units, super, [&](Reg first) { super_run(at, first, 0, super, false, k0); });
@@ -259,7 +261,7 @@ class IntegerKernel {
   WeightReader& w_;
   int lanes_, groups_;
   const TokenRows& x_;
-  int tokens_, cells_, registers_;
+  int tokens_, cells_, registers_, prefetch_;
   bool panel_ = false;
   std::vector<Reg>& acc_;
   std::vector<Reg> p_, m_, o_, corr_, osum_, sums_;

@@ -21,7 +21,7 @@ static std::string resolve_levels(const std::vector<ir::ScaleLevel>& levels, int
 
 static std::string resolve_integer(LowerContext& c, const ir::Type& xt, const ir::Type& wt, DotOperand& d) {
   d.form = &*wt.format->form;
-  d.layout = formats::packed_layout(wt, c.s.lanes, c.s.row_groups);
+  d.layout = formats::packed_layout(wt, c.s.lanes, c.s.pad_groups);
   const ir::FormatType& act = *xt.format;
   if (!act.row_planes || act.encode != ir::EncodeRule::AbsMax) return "activations in format " + act.name;
   d.x_row_bytes = ir::row_bytes(act, d.k);
@@ -70,7 +70,7 @@ std::string resolve(LowerContext& c, const ir::Expr& dot, DotOperand& d) {
     if (xt.scalar != DType::F32) return "activations that are not f32";
     DType element = wt.format ? DType::F32 : wt.scalar;
     if (!is_float(element) || element == DType::F64) return "a weight of type " + std::string(name(element));
-    d.layout = formats::packed_float_layout(wt, c.s.lanes, c.s.row_groups, element);
+    d.layout = formats::packed_float_layout(wt, c.s.lanes, c.s.pad_groups, element);
     d.x_row_bytes = d.k * 4;
   }
   c.layouts[dot.operand2] = d.layout;

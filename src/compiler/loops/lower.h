@@ -17,6 +17,8 @@ namespace lumen::loops {
 struct Schedule {
   int lanes = 8;          // lanes of vectors; rows of one interleaved group of a weight
   int row_groups = 2;     // groups of rows in a tile
+  int pad_groups = 2;     // a weight is padded to a multiple of so many: the same for all schedules, which then share the packed bytes
+  int prefetch = 0;       // bytes of codes to ask for ahead of their use; 0: left to the CPU
   int tokens = 4;         // tokens in a tile
   bool panel = false;     // codes unpacked once a tile into an L1/L2 panel, instead of in registers for each token tile
   bool one_token = false; // specialised for T = 1

@@ -31,7 +31,8 @@ ir::Function outline(const ir::Function& f, int id) {
 
 static std::string key_of(const ir::Function& one, const loops::Schedule& s) {
   return ir::print(one) + "\nlanes " + std::to_string(s.lanes) + " groups " + std::to_string(s.row_groups) + " tokens " + std::to_string(s.tokens) +
-         (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "") + " blocks " + std::to_string(s.token_block) + " " + std::to_string(s.k_block);
+         (s.panel ? " panel" : "") + (s.one_token ? " one_token" : "") + " blocks " + std::to_string(s.token_block) + " " + std::to_string(s.k_block) +
+         (s.prefetch ? " ahead " + std::to_string(s.prefetch) : "");
 }
 
 void KernelCache::make(Wanted& w) {
