@@ -1,8 +1,12 @@
 // Timeline: where a start's milliseconds go. With LUMEN_TIMELINE set, every TimedSpan writes one line to stderr when it ends:
-// milliseconds since the process began, its duration, its name. Otherwise a TimedSpan costs one load.
+// milliseconds since the process began (LUMEN_TIMELINE=SECONDS says when that was, by timeline_clock()), its duration, its name.
+// Otherwise a TimedSpan costs one load.
 #pragma once
 
 namespace lumen {
+
+double timeline_clock();               // seconds
+void timeline_mark(const char* name);  // a span from the process's beginning until now
 
 class TimedSpan {
  public:

@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "base/atomic_file.h"
+#include "base/timeline.h"
 
 namespace lumen::engine {
 namespace fs = std::filesystem;
@@ -118,6 +119,7 @@ const uint8_t* PackedCache::find(const std::string& key, uint64_t size) const {
 }
 
 void PackedCache::check_some() {
+  TimedSpan span("checksums of packed weights");
   for (size_t i; (i = next_++) < unchecked_.size();) {
     Place& p = *unchecked_[i];
     p.intact = hash(file_->bytes().data() + p.offset, p.size) == p.checksum;

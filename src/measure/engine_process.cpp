@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "base/json.h"
+#include "base/timeline.h"
 
 namespace lumen::measure {
 namespace {
@@ -67,7 +68,7 @@ std::vector<std::string> LumenProcess::start_command(const Subject& model, int64
 Result<Trial> LumenProcess::run(const Subject& model, const Test& test, double& wall_seconds) {
   if (test.kind != TestKind::ColdStart && test.kind != TestKind::FirstStart) return bench(model, test, wall_seconds);
   ProcessOptions o;
-  o.environment = {{"LUMEN_TIMELINE", "1"}};
+  o.environment = {{"LUMEN_TIMELINE", std::to_string(timeline_clock())}};
   if (test.kind == TestKind::FirstStart) o.environment.push_back({"LUMEN_CACHE", "off"});
   LUMEN_TRY(r, output_of(start_command(model, 1), o));
   wall_seconds = r.wall_seconds;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 
+#include "base/timeline.h"
 #include "command.h"
 
 namespace lumen::tool {
@@ -92,4 +93,7 @@ int main(int argc, char** argv) {
 }  // namespace
 }  // namespace lumen::tool
 
-int main(int argc, char** argv) { return lumen::tool::main(argc, argv); }
+int main(int argc, char** argv) {
+  lumen::timeline_mark("until main");
+  return lumen::tool::main(argc, argv);
+}

@@ -8,6 +8,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include "base/timeline.h"
+
 namespace lumen::tool {
 namespace {
 
@@ -84,6 +86,7 @@ Result<Answer> GeneratorSpeaker::speak(const std::vector<int32_t>& prompt) {
     timer.token();
     answer.text += c.text;
     if (!broken) broken = !put(c.text);
+    if (answer.text.size() == c.text.size() && !c.text.empty()) timeline_mark("until the first byte of the answer");
     if (c.finish != engine::Finish::None) {
       last = c;
       changed.notify_all();
