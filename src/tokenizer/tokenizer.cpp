@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cctype>
+#include <mutex>
 #include <unordered_map>
 
 #include "tokenizer/bpe.h"
@@ -42,8 +43,11 @@ struct Tokenizer::Impl {
   TokenizerSpec spec;
   tok::TextTable table;
   std::vector<int32_t> eog;
-  std::string piece_bytes;            // all pieces, one after the other
-  std::vector<uint32_t> piece_begin;  // (size + 1)
+  // All pieces, one after the other, and where each begins (size + 1); made when a piece is first asked for by itself: decoding takes
+  // the few it needs straight from the vocabulary.
+  mutable std::once_flag pieces_made;
+  mutable std::string piece_bytes;
+  mutable std::vector<uint32_t> piece_begin;
   tok::SpecialMatcher matcher;
   std::vector<int32_t> strip_left, strip_right;  // sorted
   tok::Normalizer normalizer;
@@ -60,9 +64,9 @@ struct Tokenizer::Impl {
   Status build();
   std::array<int32_t, 256> find_byte_ids();
   void encode_pieces(const std::vector<std::string_view>& words, std::vector<int32_t>& out) const;
-  void build_pieces();
+  void build_pieces() const;
   void build_matcher();
-  void append_piece(size_t id);
+  void append_piece(size_t id, std::string& out) const;
   void encode_text(std::string_view raw, std::vector<int32_t>& out) const;
   void encode_words(std::string_view text, std::vector<int32_t>& out) const;
   Status build_pipeline();
@@ -139,13 +143,13 @@ std::array<int32_t, 256> Tokenizer::Impl::find_byte_ids() {
   return ids;
 }
 
-void Tokenizer::Impl::append_piece(size_t id) {
+void Tokenizer::Impl::append_piece(size_t id, std::string& out) const {
   const std::string_view text = spec.tokens[id];
   const bool byte_level = spec.kind == TokenizerKind::Bpe && spec.byte_level;
   if (spec.kind == TokenizerKind::WordPiece || spec.kind == TokenizerKind::WordLevel) {  // joined by spaces, special ones too
     const bool inside = !spec.subword_prefix.empty() && text.starts_with(spec.subword_prefix);
-    if (!inside) piece_bytes.push_back(' ');
-    piece_bytes.append(inside ? text.substr(spec.subword_prefix.size()) : text);
+    if (!inside) out.push_back(' ');
+    out.append(inside ? text.substr(spec.subword_prefix.size()) : text);
     return;
   }
   switch (spec.types[id]) {
@@ -153,7 +157,7 @@ void Tokenizer::Impl::append_piece(size_t id) {
       const auto hex = [](char c) { return c <= '9' ? c - '0' : (c | 32) - 'a' + 10; };
       const bool well_formed =
           text.size() == 6 && std::isxdigit(static_cast<uint8_t>(text[3])) && std::isxdigit(static_cast<uint8_t>(text[4]));
-      if (well_formed) piece_bytes.push_back(static_cast<char>(hex(text[3]) << 4 | hex(text[4])));
+      if (well_formed) out.push_back(static_cast<char>(hex(text[3]) << 4 | hex(text[4])));
       return;
     }
     case TokenType::Normal:
@@ -161,46 +165,46 @@ void Tokenizer::Impl::append_piece(size_t id) {
     case TokenType::Unused:
       break;
     default:  // a pipeline's decoder works on added tokens, too
-      if (spec.pipeline && spec.escape_spaces) piece_bytes.append(tok::unescape_spaces(text));
-      else piece_bytes.append(text);
+      if (spec.pipeline && spec.escape_spaces) out.append(tok::unescape_spaces(text));
+      else out.append(text);
       return;
   }
   if (!spec.word_suffix.empty() && text.ends_with(spec.word_suffix)) {
-    piece_bytes.append(text.substr(0, text.size() - spec.word_suffix.size())).push_back(' ');
+    out.append(text.substr(0, text.size() - spec.word_suffix.size())).push_back(' ');
     return;
   }
   if (!byte_level) {
     if (spec.escape_spaces && text.find('\xE2') != text.npos) {
-      piece_bytes.append(tok::unescape_spaces(text));
+      out.append(tok::unescape_spaces(text));
     } else {
-      piece_bytes.append(text);
+      out.append(text);
     }
     return;
   }
   for (size_t pos = 0; pos < text.size();) {
     if (static_cast<uint8_t>(text[pos]) < 0x80) {
-      piece_bytes.push_back(text[pos++]);
+      out.push_back(text[pos++]);
       continue;
     }
     const tok::Utf8 c = tok::read_utf8(text.substr(pos));
     const int byte = c.status == tok::Utf8Status::Ok ? tok::byte_of_letter(c.code) : -1;
     if (byte >= 0) {
-      piece_bytes.push_back(static_cast<char>(byte));
+      out.push_back(static_cast<char>(byte));
     } else {
-      piece_bytes.append(text, pos, c.length);  // not of the byte alphabet: stands for itself
+      out.append(text, pos, c.length);  // not of the byte alphabet: stands for itself
     }
     pos += c.length;
   }
 }
 
-void Tokenizer::Impl::build_pieces() {
+void Tokenizer::Impl::build_pieces() const {
   size_t bytes = 0;
   for (const std::string_view t : spec.tokens) bytes += t.size();
   piece_bytes.reserve(bytes);
   piece_begin.reserve(spec.tokens.size() + 1);
   for (size_t id = 0; id < spec.tokens.size(); ++id) {
     piece_begin.push_back(static_cast<uint32_t>(piece_bytes.size()));
-    append_piece(id);
+    append_piece(id, piece_bytes);
   }
   piece_begin.push_back(static_cast<uint32_t>(piece_bytes.size()));
 }
@@ -226,7 +230,6 @@ Status Tokenizer::Impl::build() {
   eog = tok::resolve_special_tokens(spec, table);
   build_matcher();
   if (spec.pipeline) LUMEN_CHECK(build_pipeline());
-  build_pieces();
   LUMEN_TRY(made_normalizer, tok::Normalizer::create(spec));
   normalizer = std::move(made_normalizer);
   if (spec.kind == TokenizerKind::Bpe) {
@@ -412,11 +415,14 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, EncodeOptions opti
 }
 
 std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) const {
-  std::string out;
+  std::string out, made;
   bool strip = impl_->spec.add_space_prefix;
   for (const int32_t id : ids) {
     if (skip_special && is_special(id)) continue;
-    std::string_view bytes = piece(id);
+    if (!valid(id)) continue;
+    made.clear();
+    impl_->append_piece(static_cast<size_t>(id), made);
+    std::string_view bytes = made;
     if (strip && !bytes.empty()) {
       do {
         if (bytes.front() == ' ') bytes.remove_prefix(1);
@@ -433,6 +439,7 @@ int32_t Tokenizer::size() const { return static_cast<int32_t>(impl_->spec.tokens
 std::string_view Tokenizer::text(int32_t id) const { return valid(id) ? impl_->spec.tokens[static_cast<size_t>(id)] : std::string_view(); }
 std::string_view Tokenizer::piece(int32_t id) const {
   if (!valid(id)) return {};
+  std::call_once(impl_->pieces_made, [this] { impl_->build_pieces(); });
   const auto i = static_cast<size_t>(id);
   return std::string_view(impl_->piece_bytes).substr(impl_->piece_begin[i], impl_->piece_begin[i + 1] - impl_->piece_begin[i]);
 }
