@@ -58,6 +58,7 @@ class Checkpoint {
   explicit Checkpoint(Contents contents);
 
   const std::string& path() const { return c_.path; }
+  const std::vector<MappedFile>& files() const { return c_.files; }  // empty where it was read from memory
   const std::string& container() const { return c_.container; }
   uint32_t version() const { return c_.version; }
   uint64_t alignment() const { return c_.alignment; }

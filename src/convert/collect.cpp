@@ -31,7 +31,8 @@ Result<Imatrix> collect_imatrix(engine::Model& model, const std::vector<int32_t>
   }
   if (o.progress) o.progress(n, n);
   std::map<std::string, const sema::Weight*> weights;
-  for (const sema::Weight& w : model.instance().weights) weights[w.param] = &w;
+  LUMEN_TRY(instance, model.instance());
+  for (const sema::Weight& w : instance->weights) weights[w.param] = &w;
   Imatrix m;
   m.chunks = n;
   m.chunk_size = o.chunk;

@@ -64,6 +64,11 @@ Result<std::optional<ir::Type>> element_type(const sema::Library& lib, const Che
 
 }  // namespace
 
+std::optional<BlockGeometry> gguf_geometry(const sema::Library& lib, const Checkpoint& file, uint32_t type_id) {
+  auto element = element_type(lib, file, type_id);
+  return element && *element ? geometry(**element) : std::nullopt;
+}
+
 Result<Checkpoint> open_gguf_checkpoint(const std::string& path, const sema::Library& lib) {
   auto by_number = [&lib](uint32_t id) -> std::optional<BlockGeometry> {
     if (id > INT32_MAX) return std::nullopt;

@@ -29,45 +29,82 @@ Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end) {
 }
 
 Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,
-                                           std::shared_ptr<Target> target, const ModelOptions& options) {
+                                           std::shared_ptr<Target> target, const ModelOptions& options, std::unique_ptr<StartCache> start) {
   auto m = std::make_unique<Model>();
   m->lib_ = lib;
   m->file_ = file;
   m->target_ = target;
   m->options_ = options;
-  TimedSpan span("Model::load: instantiate, allocate");
   std::unique_ptr<PackedCache> cache;
   if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->path());
   if (cache && !cache->enabled()) cache.reset();
-  LUMEN_TRY(instance, instantiate(*lib, *file, options.exact, options.quantize));
-  m->instance_ = std::move(instance);
-  m->vocab_ = vocabulary(m->instance_);
-  m->context_ = context_length(m->instance_, options.context);
-  m->batch_ = std::min(options.batch, m->context_ * std::max<int64_t>(options.sequences, 1));
-  m->max_rows_ = std::clamp<int64_t>((64 << 20) / (m->vocab_ * 4), 1, m->batch_);
-  m->pages_per_sequence_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
-  m->pages_ = m->pages_per_sequence_ * std::max<int64_t>(options.sequences, 1);
-  if (!target->machine().gpu) m->code_ = std::make_unique<CodeCache>(target->machine().name);
-  m->kernels_ = std::make_unique<plan::KernelCache>(*target, m->code_.get());
   int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-  m->store_ = std::make_unique<WeightStore>(*lib, *file, m->instance_, *target, threads, std::move(cache));
-  int64_t sequences = std::max<int64_t>(options.sequences, 1);
-  for (auto [name, n] : {std::pair<const char*, int64_t>{"tokens", m->batch_}, {"pos", m->batch_}, {"seq", m->batch_}, {"rows", m->max_rows_},
-                         {"table", sequences * m->pages_per_sequence_}}) {
-    LUMEN_TRY(buffer, target->allocate(n * 4 + 256));
-    m->params_[name] = std::move(buffer);
+  m->store_ = std::make_unique<WeightStore>(*lib, *file, *target, threads, std::move(cache));
+  m->start_ = std::move(start);
+  const ModelShape* kept = m->start_ ? m->start_->shape() : nullptr;
+  if (kept) {
+    m->store_->read_ahead();
+    m->shape_ = *kept;
+    LUMEN_CHECK(m->allocate());
+    TimedSpan span("plans kept from before");
+    for (const auto& [hint, step] : m->start_->steps()) m->ready_[hint] = m->restore(step);
+    return m;
   }
-  for (const ir::Value& v : m->instance_.forward.values) {
-    if (v.kind != ir::ValueKind::Param || v.role != ir::Role::State) continue;
-    int64_t elements = m->pages_;
-    for (int i = 1; i < v.type.rank(); ++i) elements *= v.type.dims[i].value;
-    int64_t bytes = elements * size_of(v.type.scalar);
-    bool large = bytes >= (int64_t{16} << 20);  // a short context's states are touched only in part
-    LUMEN_TRY(buffer, large ? target->allocate_dense(bytes + 256) : target->allocate(bytes + 256));
-    m->params_[v.name] = std::move(buffer);
-    m->state_bytes_ += bytes;
-  }
+  LUMEN_TRY(instance, m->instance());
+  m->shape_.vocab = vocabulary(*instance);
+  m->shape_.context = context_length(*instance, options.context);
+  m->shape_.layers = static_cast<int64_t>(instance->residuals.size()) - 1;
+  LUMEN_CHECK(m->allocate());
+  if (m->start_) m->start_->reset(*lib, *file, m->shape_);
   return m;
+}
+
+Result<const sema::ModelInstance*> Model::instance() {
+  if (!instance_) {
+    TimedSpan span("elaborate the model");
+    LUMEN_TRY(made, instantiate(*lib_, *file_, options_.exact, options_.quantize));
+    instance_ = std::move(made);
+    store_->know(*instance_);
+    if (!target_->machine().gpu) code_ = std::make_unique<CodeCache>(target_->machine().name);
+    kernels_ = std::make_unique<plan::KernelCache>(*target_, code_.get());
+  }
+  return const_cast<const sema::ModelInstance*>(&*instance_);
+}
+
+// Buffers of inputs and states; the states' sizes join the shape where it has none yet.
+Status Model::allocate() {
+  int64_t sequences = std::max<int64_t>(options_.sequences, 1);
+  batch_ = std::min(options_.batch, context() * sequences);
+  max_rows_ = std::clamp<int64_t>((64 << 20) / (vocab() * 4), 1, batch_);
+  pages_per_sequence_ = (context() + sema::kPageTokens - 1) / sema::kPageTokens;
+  pages_ = pages_per_sequence_ * sequences;
+  if (instance_)
+    for (const ir::Value& v : instance_->forward.values) {
+      if (v.kind != ir::ValueKind::Param || v.role != ir::Role::State) continue;
+      int64_t elements = pages_;
+      for (int i = 1; i < v.type.rank(); ++i) elements *= v.type.dims[i].value;
+      shape_.states.push_back({v.name, elements * size_of(v.type.scalar)});
+    }
+  for (auto [name, n] : {std::pair<const char*, int64_t>{"tokens", batch_}, {"pos", batch_}, {"seq", batch_}, {"rows", max_rows_},
+                         {"table", sequences * pages_per_sequence_}}) {
+    LUMEN_TRY(buffer, target_->allocate(n * 4 + 256));
+    params_[name] = std::move(buffer);
+  }
+  for (const auto& [name, bytes] : shape_.states) {
+    bool large = bytes >= (int64_t{16} << 20);  // a short context's states are touched only in part
+    LUMEN_TRY(buffer, large ? target_->allocate_dense(bytes + 256) : target_->allocate(bytes + 256));
+    params_[name] = std::move(buffer);
+    state_bytes_ += bytes;
+  }
+  return ok_status();
+}
+
+Status Model::run_on(Ready& r) {
+  std::map<std::string, BufferArg> params;
+  for (auto& [name, buffer] : params_) params[name] = {buffer.get(), 0};
+  LUMEN_TRY(runner, plan::Runner::create(*target_, r.plan, params, r.weights));
+  r.runner = std::move(runner);
+  return ok_status();
 }
 
 Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int hint, std::vector<passes::DotInput>* observed) {
@@ -84,19 +121,31 @@ Result<std::unique_ptr<Model::Ready>> Model::prepare(const ir::Function& f, int 
   LUMEN_TRY(weights, store_->bind(r->plan, options_.progress));
   r->weights = std::move(weights);
   span.reset();
-  std::map<std::string, BufferArg> params;
-  for (auto& [name, buffer] : params_) params[name] = {buffer.get(), 0};
-  LUMEN_TRY(runner, plan::Runner::create(*target_, r->plan, params, r->weights));
-  r->runner = std::move(runner);
+  LUMEN_CHECK(run_on(*r));
   if (code_) code_->save();
   return r;
+}
+
+std::unique_ptr<Model::Ready> Model::restore(const std::string& step) {
+  auto r = std::make_unique<Ready>();
+  std::vector<KeptWeight> weights;
+  auto plan = restore_step(*target_, step, weights);
+  if (!plan) return nullptr;
+  r->plan = plan.take();
+  auto bound = store_->bind_kept(weights);
+  if (!bound) return nullptr;
+  r->weights = std::move(*bound);
+  return run_on(*r) ? std::move(r) : nullptr;
 }
 
 Result<Model::Ready*> Model::ready(int hint) {
   auto& slot = ready_[hint];
   if (!slot) {
-    LUMEN_TRY(r, prepare(instance_.forward, hint));
+    LUMEN_TRY(model, instance());
+    LUMEN_TRY(r, prepare(model->forward, hint));
     slot = std::move(r);
+    if (start_ && start_->enabled())
+      if (auto weights = store_->keep(slot->plan)) start_->add(hint, keep_step(*target_, slot->plan, *weights));
   }
   return slot.get();
 }
@@ -112,10 +161,10 @@ Status Model::check(const Batch& b) const {
   if (b.pos.size() != n || b.seq.size() != n) return Error{"a step's tokens, positions and sequences differ in number", true};
   if (static_cast<int64_t>(b.rows.size()) > max_rows_) return Error{"a step gives logits of at most " + std::to_string(max_rows_) + " rows", true};
   for (size_t i = 0; i < n; ++i) {
-    if (b.tokens[i] < 0 || b.tokens[i] >= vocab_) return Error{"token " + std::to_string(b.tokens[i]) + " is outside the vocabulary of " + std::to_string(vocab_), true};
+    if (b.tokens[i] < 0 || b.tokens[i] >= vocab()) return Error{"token " + std::to_string(b.tokens[i]) + " is outside the vocabulary of " + std::to_string(vocab()), true};
     if (b.seq[i] < 0 || static_cast<size_t>(b.seq[i]) >= b.pages.size()) return Error{"a token of a sequence without pages", true};
-    if (b.pos[i] < 0 || b.pos[i] >= context_ || static_cast<size_t>(b.pos[i] / sema::kPageTokens) >= b.pages[b.seq[i]].size())
-      return Error{"position " + std::to_string(b.pos[i]) + " is outside the context of " + std::to_string(context_) + " tokens", true};
+    if (b.pos[i] < 0 || b.pos[i] >= context() || static_cast<size_t>(b.pos[i] / sema::kPageTokens) >= b.pages[b.seq[i]].size())
+      return Error{"position " + std::to_string(b.pos[i]) + " is outside the context of " + std::to_string(context()) + " tokens", true};
   }
   for (int32_t r : b.rows)
     if (r < 0 || static_cast<size_t>(r) >= n) return Error{"a row of logits outside the step's tokens", true};
@@ -156,7 +205,7 @@ Result<const float*> Model::step(const Batch& b) {
   LUMEN_CHECK(r->runner.run(symbols));
   BufferArg out = r->runner.result(0);
   if (uint8_t* host = out.buffer->host()) return reinterpret_cast<const float*>(host + out.offset);
-  logits_.resize(b.rows.size() * vocab_);
+  logits_.resize(b.rows.size() * vocab());
   LUMEN_CHECK(target_->download(*out.buffer, out.offset, {reinterpret_cast<uint8_t*>(logits_.data()), logits_.size() * 4}));
   return static_cast<const float*>(logits_.data());
 }
@@ -164,8 +213,9 @@ Result<const float*> Model::step(const Batch& b) {
 Result<std::vector<float>> Model::hidden(const Batch& b, int layer) {
   LUMEN_CHECK(check(b));
   if (layer < 0 || layer > layers()) return Error{"--layer: expected 0 to " + std::to_string(layers()) + ", found " + std::to_string(layer), true};
-  ir::Function f = instance_.forward;
-  int value = instance_.residuals[layer];
+  LUMEN_TRY(model, instance());
+  ir::Function f = model->forward;
+  int value = model->residuals[static_cast<size_t>(layer)];
   f.values.resize(value + 1);
   f.results = {value};
   LUMEN_TRY(r, prepare(f, 0));
@@ -181,7 +231,8 @@ Result<std::vector<float>> Model::hidden(const Batch& b, int layer) {
 Status Model::observe(const Batch& b, std::vector<std::vector<double>>& sums) {
   LUMEN_CHECK(check(b));
   if (!observer_) {
-    LUMEN_TRY(r, prepare(instance_.forward, 0, &dot_inputs_));
+    LUMEN_TRY(model, instance());
+    LUMEN_TRY(r, prepare(model->forward, 0, &dot_inputs_));
     observer_ = std::move(r);
   }
   std::map<std::string, int64_t> symbols;

@@ -10,6 +10,7 @@
 #include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
 #include "engine/code_cache.h"
+#include "engine/start_cache.h"
 #include "engine/weights.h"
 
 namespace lumen::engine {
@@ -37,7 +38,8 @@ Batch batch_of(const std::vector<int32_t>& ids, int64_t begin, int64_t end);
 class Model {
  public:
   static Result<std::unique_ptr<Model>> load(std::shared_ptr<const sema::Library> lib, std::shared_ptr<const Checkpoint> file,
-                                             std::shared_ptr<Target> target, const ModelOptions& options);
+                                             std::shared_ptr<Target> target, const ModelOptions& options,
+                                             std::unique_ptr<StartCache> start = nullptr);
   // Logits (rows, vocab); valid until the next step.
   Result<const float*> step(const Batch& batch);
   // Residual stream (tokens, width) after layer `layer`; 0 is the embedding. Touches the state like a step.
@@ -47,13 +49,14 @@ class Model {
   Status observe(const Batch& batch, std::vector<std::vector<double>>& sums);
   const std::vector<passes::DotInput>& dot_inputs() const { return dot_inputs_; }
 
-  int64_t vocab() const { return vocab_; }
-  int64_t context() const { return context_; }
+  int64_t vocab() const { return shape_.vocab; }
+  int64_t context() const { return shape_.context; }
   int64_t max_batch() const { return batch_; }
   int64_t max_rows() const { return max_rows_; }
   int64_t page_count() const { return pages_; }
-  int layers() const { return static_cast<int>(instance_.residuals.size()) - 1; }
-  const sema::ModelInstance& instance() const { return instance_; }
+  int layers() const { return static_cast<int>(shape_.layers); }
+  // Elaborated when first asked for, where the start did without.
+  Result<const sema::ModelInstance*> instance();
   const Checkpoint& checkpoint() const { return *file_; }
   Target& target() { return *target_; }
   int64_t packed_bytes() const { return store_->packed_bytes(); }
@@ -71,6 +74,10 @@ class Model {
     plan::Runner runner;
   };
   Result<Ready*> ready(int hint);
+  // From what an earlier start kept; null: it cannot be used.
+  std::unique_ptr<Ready> restore(const std::string& step);
+  Status run_on(Ready& r);
+  Status allocate();
   Result<std::unique_ptr<Ready>> prepare(const ir::Function& f, int hint, std::vector<passes::DotInput>* observed = nullptr);
   Status upload(const Batch& batch, std::map<std::string, int64_t>& symbols);
   Status check(const Batch& batch) const;
@@ -78,7 +85,9 @@ class Model {
   std::shared_ptr<const sema::Library> lib_;
   std::shared_ptr<const Checkpoint> file_;
   std::shared_ptr<Target> target_;
-  sema::ModelInstance instance_;
+  std::optional<sema::ModelInstance> instance_;
+  std::unique_ptr<StartCache> start_;
+  ModelShape shape_;
   ModelOptions options_;
   std::unique_ptr<CodeCache> code_;
   std::unique_ptr<plan::KernelCache> kernels_;
@@ -89,7 +98,7 @@ class Model {
   std::vector<passes::DotInput> dot_inputs_;
   Ready* last_ = nullptr;
   std::vector<float> logits_;
-  int64_t vocab_ = 0, context_ = 0, batch_ = 512, max_rows_ = 1, pages_ = 0, pages_per_sequence_ = 0, state_bytes_ = 0;
+  int64_t batch_ = 512, max_rows_ = 1, pages_ = 0, pages_per_sequence_ = 0, state_bytes_ = 0;
   bool profile_ = false;
 };
 

@@ -37,9 +37,10 @@ static std::string cache_key(const sema::Weight& w, const formats::PackedLayout&
   return s;
 }
 
-WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads,
-                         std::unique_ptr<PackedCache> cache)
-    : lib_(lib), file_(file), target_(target), team_(threads), cache_(std::move(cache)) {
+WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache)
+    : lib_(lib), file_(file), target_(target), team_(threads), cache_(std::move(cache)) {}
+
+void WeightStore::know(const sema::ModelInstance& model) {
   for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
 }
 
@@ -258,30 +259,98 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
   return made;
 }
 
+bool WeightStore::take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes) {
+  auto mapped = target_.wrap(data, bytes);
+  if (!mapped) return false;
+  buffers_.push_back(mapped.take());
+  made_[made_as] = {buffers_.back().get(), 0};
+  packed_[key] = {made_[made_as], bytes};
+  packed_bytes_ += bytes;
+  return true;
+}
+
 void WeightStore::take_cached(const plan::Plan& plan) {
-  struct Found {
-    std::string made_as, key;
-    const uint8_t* data;
-    int64_t bytes;
-  };
-  std::vector<Found> found;
   cache_->check();
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     auto w = weights_.find(param);
     if (!u.layout || w == weights_.end() || made_.count(layout_key(param, u.layout))) continue;
     std::string key = cache_key(*w->second, *u.layout);
-    if (const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes())))
-      found.push_back({layout_key(param, u.layout), key, data, u.layout->bytes()});
+    const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes()));
+    if (data && !take_packed(layout_key(param, u.layout), key, data, u.layout->bytes())) return;
   }
-  for (const Found& f : found) {
-    auto mapped = target_.wrap(f.data, f.bytes);
-    if (!mapped) return;
-    buffers_.push_back(mapped.take());
-    made_[f.made_as] = {buffers_.back().get(), 0};
-    packed_[f.key] = {made_[f.made_as], f.bytes};
-    packed_bytes_ += f.bytes;
+}
+
+std::optional<std::vector<KeptWeight>> WeightStore::keep(const plan::Plan& plan) const {
+  constexpr int64_t kMostOwn = int64_t{16} << 20;  // bytes of computed weights, all together: biases, scaled norms
+  std::vector<KeptWeight> out;
+  int64_t own = 0;
+  for (const plan::WeightUse& u : plan.weights) {
+    const std::string& param = plan.function.values[u.param].name;
+    const sema::Weight& w = *weights_.at(param);
+    KeptWeight k;
+    k.made_as = layout_key(param, u.layout);
+    if (u.layout) {
+      if (!cache_) return std::nullopt;
+      k.from = KeptWeight::Packed;
+      k.key = cache_key(w, *u.layout);
+      k.bytes = u.layout->bytes();
+      out.push_back(std::move(k));
+      continue;
+    }
+    const BufferArg& at = made_.at(k.made_as);
+    const uint8_t* data = at.buffer->host() ? at.buffer->host() + at.offset : nullptr;
+    if (!data) return std::nullopt;
+    k.bytes = row_count(w.type) * bytes_per_row(w.type);
+    for (const CheckpointTensor& t : file_.tensors()) {
+      auto all = file_.data(t);
+      if (!all || data < all->data || data >= all->data + all->size) continue;
+      k.from = KeptWeight::Mapped;
+      k.key = t.name;
+      k.offset = data - all->data;
+    }
+    if (k.from == KeptWeight::Own) {
+      if ((own += k.bytes) > kMostOwn) return std::nullopt;
+      k.data.assign(reinterpret_cast<const char*>(data), static_cast<size_t>(k.bytes));
+    }
+    out.push_back(std::move(k));
   }
+  return out;
+}
+
+Result<BufferArg> WeightStore::place_kept(const KeptWeight& w) {
+  if (w.from == KeptWeight::Own) {
+    LUMEN_TRY(buffer, target_.allocate(w.bytes + 256));
+    LUMEN_CHECK(target_.upload(*buffer, 0, {reinterpret_cast<const uint8_t*>(w.data.data()), w.data.size()}));
+    buffers_.push_back(std::move(buffer));
+    return BufferArg{buffers_.back().get(), 0};
+  }
+  LUMEN_TRY(all, file_.data(w.key));
+  if (w.offset < 0 || w.bytes < 0 || w.offset > static_cast<int64_t>(all.size) || w.bytes > static_cast<int64_t>(all.size) - w.offset)
+    return Error{file_.path() + ": tensor " + w.key + " is shorter than it was"};
+  LUMEN_TRY(mapped, target_.wrap(all.data + w.offset, w.bytes));
+  buffers_.push_back(std::move(mapped));
+  return BufferArg{buffers_.back().get(), 0};
+}
+
+std::optional<std::vector<BufferArg>> WeightStore::bind_kept(const std::vector<KeptWeight>& weights) {
+  if (!cache_) return std::nullopt;
+  cache_->check();
+  std::vector<BufferArg> out;
+  for (const KeptWeight& w : weights) {
+    if (!made_.count(w.made_as)) {
+      if (w.from == KeptWeight::Packed) {
+        const uint8_t* data = cache_->find(w.key, static_cast<uint64_t>(w.bytes));
+        if (!data || !take_packed(w.made_as, w.key, data, w.bytes)) return std::nullopt;
+      } else {
+        auto placed = place_kept(w);
+        if (!placed) return std::nullopt;
+        made_[w.made_as] = *placed;
+      }
+    }
+    out.push_back(made_.at(w.made_as));
+  }
+  return out;
 }
 
 // Writes everything packed so far to the cache, on a thread of its own.

@@ -13,20 +13,27 @@
 #include "checkpoint/checkpoint.h"
 #include "compiler/plan/plan.h"
 #include "compiler/sema/model.h"
+#include "engine/kept_step.h"
 #include "engine/packed_cache.h"
 
 namespace lumen::engine {
 
 class WeightStore {
  public:
-  WeightStore(const sema::Library& lib, const Checkpoint& file, const sema::ModelInstance& model, Target& target, int threads, std::unique_ptr<PackedCache> cache);
+  WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache);
   ~WeightStore();  // waits for the cache to be written
+  // What bind() makes weights of; outlives this.
+  void know(const sema::ModelInstance& model);
   // Begins to read what the cache has, on a thread of its own: bind() will come.
   void read_ahead() {
     if (cache_) cache_->check_ahead();
   }
   // Buffers of all weights a plan uses, in order; what is there already is shared. `progress(done, total)` in bytes, may be empty.
   Result<std::vector<BufferArg>> bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress);
+  // Where the weights of a plan that was bound are found again; nothing where that is nowhere.
+  std::optional<std::vector<KeptWeight>> keep(const plan::Plan& plan) const;
+  // Buffers of what keep() gave in an earlier run; nothing where one is not there any more.
+  std::optional<std::vector<BufferArg>> bind_kept(const std::vector<KeptWeight>& weights);
   int64_t packed_bytes() const { return packed_bytes_; }
 
  private:
@@ -43,6 +50,8 @@ class WeightStore {
   Result<BufferArg> make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout);
   // Weights of the plan that the cache has.
   void take_cached(const plan::Plan& plan);
+  bool take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes);
+  Result<BufferArg> place_kept(const KeptWeight& w);
   void save();
   Result<BufferArg> place(int64_t bytes);
 

@@ -23,7 +23,8 @@ Result<std::unique_ptr<InterpModel>> InterpModel::load(std::shared_ptr<const sem
   m->pages_ = (m->context_ + sema::kPageTokens - 1) / sema::kPageTokens;
 
   // All weights in their own storage: a plan that packs none.
-  m->store_ = std::make_unique<engine::WeightStore>(*lib, *file, m->instance_, *host, options.threads, nullptr);
+  m->store_ = std::make_unique<engine::WeightStore>(*lib, *file, *host, options.threads, nullptr);
+  m->store_->know(m->instance_);
   plan::Plan all;
   all.function = f;
   for (const ir::Value& v : f.values)

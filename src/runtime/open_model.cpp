@@ -14,7 +14,7 @@ namespace lumen::runtime {
 
 Result<std::shared_ptr<const sema::Library>> load_library(const std::vector<std::string>& directories) {
   TimedSpan span("standard library");
-  LUMEN_TRY(lib, sema::Library::standard());
+  sema::Library lib = sema::Library::standard_when_asked();
   for (const std::string& d : directories) LUMEN_CHECK(lib.add_directory(d));
   return std::shared_ptr<const sema::Library>(std::make_shared<sema::Library>(std::move(lib)));
 }
@@ -69,18 +69,15 @@ void take_tokenizer(OpenModel& m, Result<TokenizerSpec> spec) {
   else m.tokenizer_problem = m.path + ": " + t.error().message;
 }
 
-// The checkpoint alone, without the texts beside the weights.
-static Result<OpenModel> open_weights(const std::string& name, std::shared_ptr<const sema::Library> library) {
+// What is known before the file is opened.
+static Result<OpenModel> named(const std::string& name, std::shared_ptr<const sema::Library> library) {
   OpenModel m;
   LUMEN_TRY(path, hub::resolve_model(name));
   m.path = path;
   namespace fs = std::filesystem;
   std::error_code ec;
   m.name = fs::is_directory(path, ec) ? fs::canonical(path, ec).filename().string() : fs::path(path).stem().string();
-  m.library = library;
-  TimedSpan span("checkpoint");
-  LUMEN_TRY(file, engine::open_checkpoint(path, *library));
-  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+  m.library = std::move(library);
   return m;
 }
 
@@ -91,16 +88,23 @@ static Status read_texts(OpenModel& m) {
 }
 
 Result<OpenModel> open_file(const std::string& name, std::shared_ptr<const sema::Library> library) {
-  LUMEN_TRY(m, open_weights(name, std::move(library)));
+  LUMEN_TRY(m, named(name, std::move(library)));
+  LUMEN_TRY(file, engine::open_checkpoint(m.path, *m.library));
+  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
   LUMEN_CHECK(read_texts(m));
   return m;
 }
 
 Result<OpenModel> open_model(const std::string& name, std::shared_ptr<const sema::Library> library, std::shared_ptr<Target> target,
                              const engine::ModelOptions& options) {
-  LUMEN_TRY(m, open_weights(name, library));
+  LUMEN_TRY(m, named(name, library));
+  std::optional<TimedSpan> span(std::in_place, "checkpoint");
+  auto start = std::make_unique<engine::StartCache>(m.path, *library, target->machine(), options);
+  LUMEN_TRY(file, start->open(*library));
+  m.checkpoint = std::make_shared<const Checkpoint>(std::move(file));
+  span.reset();
   std::future<Status> texts = std::async(std::launch::async, [&m] { return read_texts(m); });  // takes as long as elaborating the model
-  auto loaded = engine::Model::load(library, m.checkpoint, std::move(target), options);
+  auto loaded = engine::Model::load(library, m.checkpoint, std::move(target), options, std::move(start));
   LUMEN_CHECK(texts.get());
   LUMEN_TRY(model, std::move(loaded));
   m.model = std::move(model);

@@ -454,17 +454,17 @@ class WithModel(Base):
         self.assertIn("' Paris'", self.ok("logits", MODEL, "--tokens", ids))
 
     def test_caches(self):
-        """Packed weights and compiled kernels are kept; damaged, foreign or unwritable caches change nothing but the time."""
+        """Packed weights, kernels and plans are kept; damaged, foreign or unwritable caches change nothing but the time."""
         cache = self.dir / "cache"
         logits = lambda **env: lumen("logits", MODEL, "--tokens", "1,2,3", "--json", env={"LUMEN_CACHE": str(cache), **env}).stdout  # noqa: E731
         want = logits(LUMEN_CACHE="off")
         self.assertTrue(json.loads(want)["logits"])
         self.assertFalse(cache.exists())
         self.assertEqual(logits(), want)
-        packed, code = sorted(cache.glob("*.packed")), sorted(cache.glob("*.code"))
-        self.assertEqual((len(packed), len(code)), (1, 1))
+        packed, code, start = (sorted(cache.glob(f"*.{kind}")) for kind in ("packed", "code", "start"))
+        self.assertEqual((len(packed), len(code), len(start)), (1, 1, 1))
         self.assertEqual(logits(), want, "read from the caches")
-        for file in packed + code:
+        for file in packed + code + start:
             whole = file.read_bytes()
             for damage in (whole[: len(whole) // 2], whole[:5000] + bytes(1 ^ b for b in whole[5000:9000]) + whole[9000:], b"", b"\0" * len(whole)):
                 file.write_bytes(damage)
@@ -476,6 +476,33 @@ class WithModel(Base):
         both = [subprocess.Popen([BINARY, "logits", MODEL, "--tokens", "1,2,3", "--json"], stdout=subprocess.PIPE,
                                  env={**os.environ, "LUMEN_CACHE": str(self.dir / "shared")}) for _ in range(2)]
         self.assertEqual([p.communicate(timeout=600)[0] for p in both], [want, want], "two at once")
+
+    def test_a_kept_plan_saves_elaborating(self):
+        """Whether a start elaborates the model: not where all that it depends on is as it was; its answer is the same either way."""
+        model, cache, own = self.dir / "model.gguf", self.dir / "cache", self.dir / "lum"
+        model.write_bytes(Path(MODEL).read_bytes())
+        own.mkdir()
+        (own / "mine.lum").write_text("fn twice(x: f32[N]) -> f32[N] {\n  y[n] = x[n] * 2\n  return y\n}\n")
+
+        def start(*args):
+            r = lumen(*args, "logits", model, "--tokens", "1,2,3,4,5,6", "--json", env={"LUMEN_CACHE": str(cache), "LUMEN_TIMELINE": "1"})
+            return r.stdout, b"elaborate the model" in r.stderr, r
+
+        want, elaborated, _ = start()
+        self.assertTrue(json.loads(want)["logits"] and elaborated)
+        self.assertEqual(start()[:2], (want, False))
+        os.utime(model, (1, 1))
+        self.assertEqual(start()[:2], (want, True), "another state of the file")
+        self.assertEqual(start()[:2], (want, False))
+        self.assertEqual(start("--lum", own)[:2], (want, True), "declarations of one's own")
+        self.assertEqual(start("--lum", own)[:2], (want, False))
+        (own / "unused.lum").write_text("format unused {\n  block [32] { d: f16 }\n  value(k) = d +\n}\n")
+        out, elaborated, r = start("--lum", own)
+        self.assertEqual((out, elaborated, r.returncode), (b"", False, 1), "a mistake counts where nobody needs the declaration, too")
+        self.assertIn(b"unused.lum:3:", r.stderr)
+        packed = next(cache.glob("*.packed"))
+        packed.write_bytes(packed.read_bytes()[:-5])
+        self.assertEqual(start()[:2], (want, True), "weights that are not there any more")
 
     def packed_twice(self, cache, logits):
         for file in cache.iterdir():

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
 
+#include "base/assert.h"
 #include "base/mmap.h"
 #include "compiler/sema/library_impl.h"
 #include "compiler/sema/mistake.h"
@@ -43,14 +45,34 @@ std::vector<Diag> Library::add(SourcePtr source) {
   find_twice(parsed.file.models, "model", parsed.errors);
   if (!parsed.errors.empty()) return parsed.errors;
   auto file = std::make_unique<ast::File>(std::move(parsed.file));
-  for (const ast::FormatDecl& d : file->formats) impl_->formats[d.name] = &d;
-  for (const ast::FnDecl& d : file->functions) impl_->functions[d.name] = &d, impl_->lets.erase(d.name);
-  for (const ast::Stmt& d : file->lets) impl_->lets[d.name] = &d, impl_->functions.erase(d.name);
-  for (const ast::TableDecl& d : file->tables) impl_->tables[d.name] = &d;
-  for (const ast::ModelDecl& d : file->models) impl_->models.push_back(&d);
-  impl_->cache.clear();
-  impl_->files.push_back(std::move(file));
+  for (const ast::FormatDecl& d : file->formats) impl().formats[d.name] = &d;
+  for (const ast::FnDecl& d : file->functions) impl().functions[d.name] = &d, impl().lets.erase(d.name);
+  for (const ast::Stmt& d : file->lets) impl().lets[d.name] = &d, impl().functions.erase(d.name);
+  for (const ast::TableDecl& d : file->tables) impl().tables[d.name] = &d;
+  for (const ast::ModelDecl& d : file->models) impl().models.push_back(&d);
+  impl().cache.clear();
+  impl().files.push_back(std::move(file));
+  impl().added.push_back(std::move(source));
   return {};
+}
+
+Library::Impl& Library::impl() const {
+  if (impl_->standard_waits) {
+    impl_->standard_waits = false;
+    auto parsed = standard();
+    if (!parsed) std::fputs(parsed.error().message.c_str(), stderr);
+    LUMEN_ASSERT(parsed.ok());
+    *impl_ = std::move(*parsed->impl_);
+  }
+  return *impl_;
+}
+
+const std::vector<SourcePtr>& Library::added() const { return impl_->added; }
+
+Library Library::standard_when_asked() {
+  Library lib;
+  lib.impl_->standard_waits = true;
+  return lib;
 }
 
 Status Library::add_directory(const std::string& path) {
@@ -80,6 +102,7 @@ Result<Library> Library::standard() {
     std::vector<Diag> errors = lib.add(source);
     if (!errors.empty()) return Error{render(errors)};
   }
+  lib.impl_->added.clear();
   return lib;
 }
 
@@ -127,18 +150,18 @@ Result<ir::FormatRef> Library::format(const std::string& name) const {
   auto split = split_name(name);
   if (!split) return Error{"'" + name + "' is not a format's name", true};
   std::string full = join_name(*split);
-  if (auto it = impl_->cache.find(full); it != impl_->cache.end()) return it->second;
+  if (auto it = impl().cache.find(full); it != impl().cache.end()) return it->second;
   const ast::FormatDecl* decl = format_decl(split->base);
   if (!decl) return Error{"unknown format '" + split->base + "'" + did_you_mean(split->base, format_names()), true};
-  if (!impl_->in_the_making.insert(full).second) return Error{"the format '" + full + "' is made of itself"};
+  if (!impl().in_the_making.insert(full).second) return Error{"the format '" + full + "' is made of itself"};
   struct Leave {
     std::set<std::string>& set;
     const std::string& name;
     ~Leave() { set.erase(name); }
-  } leave{impl_->in_the_making, full};
+  } leave{impl().in_the_making, full};
   try {
     ir::FormatRef f = elaborate_format(*this, *decl, split->params, full);
-    impl_->cache[full] = f;
+    impl().cache[full] = f;
     return f;
   } catch (const Mistake& m) {
     return Error{render(m.diag)};
@@ -149,7 +172,7 @@ Result<ir::FormatRef> Library::format(const std::string& name) const {
 
 Result<std::optional<ir::Type>> Library::element_by_gguf_type(int type) const {
   // The newest declaration counts, as for names; format_decl holds that one only, so any order will do.
-  for (const auto& [name, decl] : impl_->formats) {
+  for (const auto& [name, decl] : impl().formats) {
     if (!decl->gguf || decl->gguf->kind != ast::ExprKind::Int || decl->gguf->ival != type || !decl->generics.empty()) continue;
     if (auto scalar = dtype_named(name)) return std::optional<ir::Type>(ir::Type{*scalar, nullptr, {}});
     LUMEN_TRY(f, format(name));
@@ -166,45 +189,45 @@ ir::FormatRef Library::format_by_gguf_type(int type) const {
 
 std::vector<std::string> Library::format_names() const {
   std::vector<std::string> out;
-  for (const auto& f : impl_->formats) out.push_back(f.first);
+  for (const auto& f : impl().formats) out.push_back(f.first);
   return out;
 }
 
 std::vector<const ast::FormatDecl*> Library::formats_for(const std::string& source, const std::string& text) const {
   std::vector<const ast::FormatDecl*> out;
-  for (const auto& [name, decl] : impl_->formats)
+  for (const auto& [name, decl] : impl().formats)
     for (const ast::FormatSource& s : decl->sources)
       if (s.kind == source && s.text == text) out.push_back(decl);
   return out;
 }
 
 const ast::ModelDecl* Library::model_for(const std::string& source, const std::string& arch) const {
-  for (auto it = impl_->models.rbegin(); it != impl_->models.rend(); ++it)
+  for (auto it = impl().models.rbegin(); it != impl().models.rend(); ++it)
     for (const ast::Alternative& a : (*it)->arch)
       if (a.source == source && a.value && a.value->kind == ast::ExprKind::String && a.value->text == arch) return *it;
   return nullptr;
 }
 
 const ast::ModelDecl* Library::model(const std::string& name) const {
-  for (auto it = impl_->models.rbegin(); it != impl_->models.rend(); ++it)
+  for (auto it = impl().models.rbegin(); it != impl().models.rend(); ++it)
     if ((*it)->name == name) return *it;
   return nullptr;
 }
 
 std::vector<std::string> Library::model_names() const {
   std::set<std::string> names;
-  for (const ast::ModelDecl* m : impl_->models) names.insert(m->name);
+  for (const ast::ModelDecl* m : impl().models) names.insert(m->name);
   return {names.begin(), names.end()};
 }
 
 const ast::FnDecl* Library::function(const std::string& name) const {
-  auto it = impl_->functions.find(name);
-  return it == impl_->functions.end() ? nullptr : it->second;
+  auto it = impl().functions.find(name);
+  return it == impl().functions.end() ? nullptr : it->second;
 }
 
 const ast::FormatDecl* Library::format_decl(const std::string& name) const {
-  auto it = impl_->formats.find(name);
-  return it == impl_->formats.end() ? nullptr : it->second;
+  auto it = impl().formats.find(name);
+  return it == impl().formats.end() ? nullptr : it->second;
 }
 
 }  // namespace lumen::sema

@@ -34,6 +34,10 @@ class Library {
   std::vector<Diag> add(SourcePtr source);
   Status add_directory(const std::string& path);  // every *.lum below it, in name order; Error: path or rendered diagnostics
   static Result<Library> standard();              // embedded_files()
+  // The same, parsed when first asked for anything: they are part of the program, mistakes in them are ours.
+  static Library standard_when_asked();
+  // What was added beyond the standard files, in order.
+  const std::vector<SourcePtr>& added() const;
 
   // "name", "name<32>", "f16", "f32": a FormatType with its integer form, cached. Errors: unknown name (with the nearest known
   // one), wrong parameters, a declaration that does not elaborate (rendered diagnostics). Scalar types have no FormatType: null.
@@ -52,7 +56,7 @@ class Library {
   const ast::FormatDecl* format_decl(const std::string& name) const;
 
   struct Impl;
-  Impl& impl() const { return *impl_; }
+  Impl& impl() const;
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -19,6 +19,8 @@ struct Library::Impl {
   std::vector<const ast::ModelDecl*> models;   // in the order they were added
   std::map<std::string, ir::FormatRef> cache;  // by full name; not safe against concurrent use
   std::set<std::string> in_the_making;         // formats whose elaboration has begun
+  std::vector<SourcePtr> added;                // the user's
+  bool standard_waits = false;                 // to be parsed
 };
 
 // format.cpp: one declaration with its parameters. Throws Mistake.
