@@ -37,10 +37,12 @@ bool on() {
   return set;
 }
 
+// begin < 0: the process's beginning.
 void print_span(double begin, double end, const char* name) {
   static const double start = process_start();
   const char* where = gettid() == getpid() ? "" : " (another thread)";
-  std::fprintf(stderr, "%9.2f ms %+9.2f  %s%s\n", 1e3 * (begin < 0 ? 0 : begin - start), 1e3 * (end - (begin < 0 ? start : begin)), name, where);
+  if (begin < 0) begin = start;
+  std::fprintf(stderr, "%9.2f ms %+9.2f  %s%s\n", 1e3 * (begin - start), 1e3 * (end - begin), name, where);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ struct Head {
 bool only_ours(const std::string& path) {
   struct stat file {}, dir {};
   return ::stat(path.c_str(), &file) == 0 && ::stat(fs::path(path).parent_path().c_str(), &dir) == 0 && S_ISREG(file.st_mode) &&
-         file.st_uid == ::geteuid() && dir.st_uid == ::geteuid() && !(file.st_mode & (S_IWGRP | S_IWOTH)) && !(dir.st_mode & (S_IWGRP | S_IWOTH));
+         file.st_uid == ::geteuid() && dir.st_uid == ::geteuid() && !((file.st_mode | dir.st_mode) & (S_IWGRP | S_IWOTH));
 }
 
 }  // namespace

@@ -70,11 +70,12 @@ StartCache::StartCache(const std::string& model_path, const sema::Library& lib, 
   struct stat st {};
   std::error_code ec;
   made_for_ = std::filesystem::canonical(model_path, ec).string() + "\n";
-  if (dir.empty() || id.empty() || o.exact || machine.gpu || std::getenv("LUMEN_DUMP")) return;  // a dump shows what passes do: they must run
+  if (dir.empty() || id.empty() || o.exact || machine.gpu) return;
+  if (std::getenv("LUMEN_DUMP")) return;  // it shows what passes do: they must run
   if (ec || ::stat(model_path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return;
   made_for_ += id + "\n" + machine.name;
-  for (int64_t n : {int64_t{machine.lanes}, int64_t{machine.vector_registers}, int64_t{machine.maddubs}, int64_t{machine.dot4}, machine.l1, machine.l2,
-                    int64_t{machine.threads}, o.context, o.sequences, o.batch})
+  for (int64_t n : {int64_t{machine.lanes}, int64_t{machine.vector_registers}, int64_t{machine.maddubs}, int64_t{machine.dot4}, machine.l1,
+                    machine.l2, int64_t{machine.threads}, o.context, o.sequences, o.batch})
     made_for_ += " " + std::to_string(n);
   made_for_ += "\n" + o.quantize + "\n";
   for (const SourcePtr& s : lib.added()) made_for_ += s->path + "\n" + std::to_string(s->text.size()) + "\n" + s->text;

@@ -95,7 +95,8 @@ TEST_F(StartCacheTest, OtherCircumstancesFindNothing) {
   EXPECT_EQ(found(), 0u);
   machine_.threads = 1;
   EXPECT_EQ(found(), 2u);
-  EXPECT_TRUE(library_.add(std::make_shared<Source>(Source{"mine.lum", "fn twice(x: f32[N]) -> f32[N] { y[n] = x[n] * 2; return y }"})).empty());
+  Source own{"mine.lum", "let twice(x) = x * 2.0\n"};
+  EXPECT_TRUE(library_.add(std::make_shared<Source>(own)).empty());
   EXPECT_EQ(found(), 0u) << "a user's declarations may replace standard ones";
 }
 
@@ -189,7 +190,9 @@ class NamedTarget : public Target {
     std::string listing() const override { return name; }
   };
   const Machine& machine() const override { return machine_; }
-  Result<std::unique_ptr<Executable>> compile(const loops::Kernel& k) override { return restore(k, {reinterpret_cast<const uint8_t*>(k.name.data()), k.name.size()}); }
+  Result<std::unique_ptr<Executable>> compile(const loops::Kernel& k) override {
+    return restore(k, {reinterpret_cast<const uint8_t*>(k.name.data()), k.name.size()});
+  }
   std::vector<uint8_t> save(const Executable& e) const override {
     std::string s = e.listing();
     return {s.begin(), s.end()};
@@ -227,7 +230,9 @@ TEST(KeptStep, IsThePlanAgainAndCutShortItIsRefused) {
   auto kernel = std::make_shared<plan::Kernel>();
   loops::Kernel& k = kernel->lowered.kernel;
   k.name = "sum";
-  k.buffers = {{"p0", loops::BufferKind::Input, 0, {}}, {"t", loops::BufferKind::Table, 0, {1, 2, 3}}, {"s", loops::BufferKind::Scratch, 640, {}}};
+  k.buffers = {{"p0", loops::BufferKind::Input, 0, {}},
+               {"t", loops::BufferKind::Table, 0, {1, 2, 3}},
+               {"s", loops::BufferKind::Scratch, 640, {}}};
   k.scalars = {"T"};
   k.items = {{1, "T", 4}, {9, "", 2}};
   k.grain = 5;

@@ -482,7 +482,7 @@ class WithModel(Base):
         model, cache, own = self.dir / "model.gguf", self.dir / "cache", self.dir / "lum"
         model.write_bytes(Path(MODEL).read_bytes())
         own.mkdir()
-        (own / "mine.lum").write_text("fn twice(x: f32[N]) -> f32[N] {\n  y[n] = x[n] * 2\n  return y\n}\n")
+        (own / "mine.lum").write_text("let twice(x) = x * 2.0\n")
 
         def start(*args):
             r = lumen(*args, "logits", model, "--tokens", "1,2,3,4,5,6", "--json", env={"LUMEN_CACHE": str(cache), "LUMEN_TIMELINE": "1"})
