@@ -499,7 +499,7 @@ class WithModel(Base):
         (own / "unused.lum").write_text("format unused {\n  block [32] { d: f16 }\n  value(k) = d +\n}\n")
         out, elaborated, r = start("--lum", own)
         self.assertEqual((out, elaborated, r.returncode), (b"", False, 1), "a mistake counts where nobody needs the declaration, too")
-        self.assertIn(b"unused.lum:3:", r.stderr)
+        self.assertIn(b"unused.lum:4:", r.stderr)
         packed = next(cache.glob("*.packed"))
         packed.write_bytes(packed.read_bytes()[:-5])
         self.assertEqual(start()[:2], (want, True), "weights that are not there any more")
