@@ -184,12 +184,21 @@ Result<BufferView> Checkpoint::data(std::string_view name) const {
   return data(*t);
 }
 
-void Checkpoint::release(const CheckpointTensor& t) const {
-  if (!t.bytes) return;
+void Checkpoint::release(const uint8_t* begin, const uint8_t* end) const {
   for (const MappedFile& f : c_.files) {
     const uint8_t* base = f.bytes().data();
-    if (t.data >= base && t.data < base + f.bytes().size()) f.release(t.data - base, t.data - base + *t.bytes);
+    if (begin >= base && begin < end && end <= base + f.bytes().size()) f.release(begin - base, end - base);
   }
+}
+
+void Checkpoint::release(const CheckpointTensor& t) const {
+  if (t.bytes) release(t.data, t.data + *t.bytes);
+}
+
+std::vector<std::string> Checkpoint::file_paths() const {
+  std::vector<std::string> paths;
+  for (const MappedFile& f : c_.files) paths.push_back(f.path());
+  return paths;
 }
 
 }  // namespace lumen

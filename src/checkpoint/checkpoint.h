@@ -84,8 +84,12 @@ class Checkpoint {
   const CheckpointTensor* find_tensor(std::string_view name) const;  // null: not there
   Result<BufferView> data(const CheckpointTensor& tensor) const;     // Error when the type is unknown
   Result<BufferView> data(std::string_view name) const;              // Error also when there is no such tensor
-  // Tells the kernel that a tensor's pages are not needed for now (its values were copied elsewhere).
+  // Tells the kernel that a tensor's pages, or those of some of its bytes, are not needed for now (the values were copied elsewhere).
+  // Bytes that are no file's are left alone.
   void release(const CheckpointTensor& tensor) const;
+  void release(const uint8_t* begin, const uint8_t* end) const;
+  // The files that the views point into.
+  std::vector<std::string> file_paths() const;
 
  private:
   Error key_error(std::string_view key, const MetaValue* found, std::string_view expected) const;

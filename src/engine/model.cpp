@@ -36,7 +36,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   m->target_ = target;
   m->options_ = options;
   std::unique_ptr<PackedCache> cache;
-  if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->path());
+  if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->file_paths(), options.quantize);
   if (cache && !cache->enabled()) cache.reset();
   int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
   m->store_ = std::make_unique<WeightStore>(*lib, *file, *target, threads, std::move(cache));

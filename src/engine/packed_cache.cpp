@@ -75,15 +75,21 @@ uint64_t PackedCache::limit() {
   return !given.empty() && error == std::errc() && end == given.data() + given.size() ? n : uint64_t{4} << 30;
 }
 
-PackedCache::PackedCache(const std::string& model_path) {
-  std::string dir = directory();
-  struct stat st {};
-  std::error_code ec;
-  fs::path full = fs::canonical(model_path, ec);
-  if (dir.empty() || ec || ::stat(full.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return;
-  identity_ = full.string() + "\n" + std::to_string(st.st_size) + "\n" + std::to_string(st.st_mtim.tv_sec) + "." + std::to_string(st.st_mtim.tv_nsec);
+PackedCache::PackedCache(const std::vector<std::string>& files, const std::string& way) {
+  std::string dir = directory(), names = way;
+  if (dir.empty() || files.empty()) return;
+  identity_ = way;
+  for (const std::string& file : files) {
+    struct stat st {};
+    std::error_code ec;
+    fs::path full = fs::canonical(file, ec);
+    if (ec || ::stat(full.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return;
+    names += "\n" + full.string();
+    identity_ += "\n" + full.string() + "\n" + std::to_string(st.st_size) + "\n" + std::to_string(st.st_mtim.tv_sec) + "." +
+                 std::to_string(st.st_mtim.tv_nsec);
+  }
   char name[17];
-  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(hash(full.string())));
+  std::snprintf(name, sizeof name, "%016llx", static_cast<unsigned long long>(hash(names)));
   path_ = dir + "/" + name + ".packed";
   open();
 }

@@ -1,6 +1,6 @@
 // PackedCache: a model's weights in derived layouts, kept in a file from one start to the next, so that a start neither packs nor
 // copies: the file is mapped and read in place. A cache is never trusted: its entries carry checksums, its header says which
-// model file (path, size, time of change) it was made from; whatever does not fit is made again. Not being able to read or
+// files (path, size, time of change) it was made from; whatever does not fit is made again. Not being able to read or
 // write it costs the speed-up and nothing else.
 //
 // $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All files there together stay below
@@ -23,12 +23,13 @@ namespace lumen::engine {
 class PackedCache {
  public:
   struct Entry {
-    std::string key;  // everything that the bytes depend on but for the model file
+    std::string key;  // everything that the bytes depend on but for the model's files
     std::span<const uint8_t> bytes;
   };
 
-  // The cache of the model at `model_path`; empty where there is none that fits.
-  explicit PackedCache(const std::string& model_path);
+  // The cache of the model whose weights lie in `files`; empty where there is none that fits. `way`: what is done to them beyond packing
+  // (quantised at load); each way of one model has a cache of its own.
+  explicit PackedCache(const std::vector<std::string>& files, const std::string& way = "");
   PackedCache() = default;  // always empty, never written
 
   // Reads everything once, on a thread of its own, beside whatever the caller does meanwhile; check() lends a hand and returns when all is read.

@@ -37,10 +37,10 @@ class PackedCacheTest : public testing::Test {
     for (size_t i = 0; i < data_.size(); ++i) e.push_back({"weight " + std::to_string(i), data_[i]});
     return e;
   }
-  bool write() { return PackedCache(model_.string()).write(entries()); }
+  bool write() { return PackedCache({model_.string()}).write(entries()); }
   // How many of the entries are found, whole and right.
   int found() {
-    PackedCache c(model_.string());
+    PackedCache c({model_.string()});
     for (const PackedCache::Entry& e : entries()) EXPECT_EQ(c.find(e.key, e.bytes.size()), nullptr) << "not yet checked";
     c.check_ahead();
     c.check();
@@ -72,7 +72,7 @@ TEST_F(PackedCacheTest, ReadsWhatItWrote) {
   EXPECT_EQ(found(), 0);
   ASSERT_TRUE(write());
   EXPECT_EQ(found(), 3);
-  PackedCache c(model_.string());
+  PackedCache c({model_.string()});
   c.check();
   EXPECT_EQ(c.find("weight 0", 999), nullptr) << "another size";
   EXPECT_EQ(c.find("weight 9", 1000), nullptr) << "another key";
@@ -111,11 +111,34 @@ TEST_F(PackedCacheTest, AChangedModelMakesItStale) {
   EXPECT_EQ(found(), 0);
 }
 
+TEST_F(PackedCacheTest, AModelInSeveralFiles) {
+  fs::path second = dir_ / "model-2";
+  std::ofstream(second) << "its second part";
+  std::vector<std::string> files = {model_.string(), second.string()};
+  auto kept = [&](const std::vector<std::string>& of, const std::string& way = "") {
+    PackedCache c(of, way);
+    c.check();
+    return c.find("weight 0", 1000) != nullptr;
+  };
+  ASSERT_TRUE(PackedCache(files).write(entries()));
+  EXPECT_TRUE(kept(files));
+  EXPECT_FALSE(kept({model_.string()})) << "another set of files";
+  EXPECT_FALSE(kept(files, "quantised")) << "another way";
+  ASSERT_TRUE(PackedCache(files, "quantised").write(entries()));
+  EXPECT_TRUE(kept(files)) << "each way has a file of its own";
+  EXPECT_TRUE(kept(files, "quantised"));
+  std::ofstream(second, std::ios::app) << "!";
+  EXPECT_FALSE(kept(files)) << "the second changed";
+  fs::remove(second);
+  EXPECT_FALSE(PackedCache(files).enabled()) << "the second is gone";
+  EXPECT_FALSE(PackedCache(std::vector<std::string>()).enabled());
+}
+
 TEST_F(PackedCacheTest, ACopyForAnotherModelIsForeign) {
   ASSERT_TRUE(write());
   fs::path first = file(), other = dir_ / "other.gguf";
   std::ofstream(other) << "a model";
-  ASSERT_TRUE(PackedCache(other.string()).write(entries()));
+  ASSERT_TRUE(PackedCache({other.string()}).write(entries()));
   for (const auto& e : fs::directory_iterator(dir_ / "cache"))
     if (e.path() != first) fs::copy_file(e.path(), first, fs::copy_options::overwrite_existing);
   EXPECT_EQ(found(), 0);
@@ -126,7 +149,7 @@ TEST_F(PackedCacheTest, WhereItCannotWriteItOnlySaysSo) {
   EXPECT_FALSE(write());
   EXPECT_EQ(found(), 0);
   ::setenv("LUMEN_CACHE", "off", 1);
-  EXPECT_FALSE(PackedCache(model_.string()).enabled());
+  EXPECT_FALSE(PackedCache({model_.string()}).enabled());
 }
 
 TEST_F(PackedCacheTest, TheOldestGiveWay) {
@@ -137,7 +160,7 @@ TEST_F(PackedCacheTest, TheOldestGiveWay) {
   for (int i = 0; i < 3; ++i) {
     fs::path other = dir_ / ("m" + std::to_string(i));
     std::ofstream(other) << i;
-    ASSERT_TRUE(PackedCache(other.string()).write(entries()));
+    ASSERT_TRUE(PackedCache({other.string()}).write(entries()));
   }
   EXPECT_FALSE(fs::exists(first));
   uintmax_t total = 0;

@@ -1,6 +1,7 @@
 // Evaluates weight expressions and lays weights out.
 #include "engine/weights.h"
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -8,8 +9,12 @@
 #include "engine/checkpoint_source.h"
 #include "engine/field_tensors.h"
 #include "engine/quantize_at_load.h"
+#include "engine/rope_order.h"
 
 namespace lumen::engine {
+
+// Rows that had to be put together (fields out of several tensors, a sum) are kept from this many bytes on; less is made in no time.
+constexpr int64_t kKeptRows = int64_t{1} << 20;
 
 // What tells two layouts of one weight apart.
 static std::string layout_key(const std::string& param, const std::optional<formats::PackedLayout>& l) {
@@ -25,9 +30,11 @@ static std::string text_of(const sema::WeightExpr& e) {
   return s + ")";
 }
 
-// Everything the packed bytes depend on but for the file: where the weight comes from, its format's declaration, the layout.
-static std::string cache_key(const sema::Weight& w, const formats::PackedLayout& l) {
+// Everything the bytes depend on but for the file: where the weight comes from, its format's declaration, the layout (none: its rows).
+static std::string cache_key(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout) {
   std::string s = w.param + "\n" + text_of(w.from) + "\n" + ir::to_string(w.type) + "\n" + (w.type.format ? w.type.format->source : "") + "\n";
+  if (!layout) return s + "rows";
+  const formats::PackedLayout& l = *layout;
   for (int64_t v : {int64_t{l.integer}, int64_t{l.rows}, int64_t{l.chunk}, l.chunk_bytes, l.k, l.n, l.groups, l.codes, int64_t{l.unit_bytes}, int64_t{static_cast<int>(l.element)}})
     s += std::to_string(v) + ",";
   for (const auto* levels : {&l.scale, &l.offset})
@@ -71,6 +78,8 @@ Result<WeightStore::Rows> WeightStore::tensor(const std::string& name) {
     LUMEN_TRY(blocks, assemble_blocks(*type.format, file_, *t, team_));
     first = blocks->data();
     r.owned.push_back(std::move(blocks));
+    for (const ir::FormatField& f : type.format->fields)
+      if (const CheckpointTensor* field = f.beside.empty() ? t : file_.find_tensor(tensor_beside(name, f.beside))) file_.release(*field);
   }
   for (int64_t i = 0; i < n; ++i) r.row[i] = first + i * bytes;
   return r;
@@ -123,30 +132,21 @@ Result<WeightStore::Rows> WeightStore::evaluate(const sema::WeightExpr& e) {
   LUMEN_TRY(r, evaluate(e.args[0]));
   switch (e.kind) {
     case sema::WeightExpr::RopeRows: {
-      int64_t n = static_cast<int64_t>(r.row.size()), per = n / e.heads, half = e.rotated / 2;
       if (r.type.rank() == 1) {  // a bias: its elements are what the rows are elsewhere
         LUMEN_TRY(f, to_floats(std::move(r)));
-        int64_t k = row_length(f.type), each = k / e.heads;
+        int64_t k = row_length(f.type);
         LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(k) * 4));
         auto own = std::make_shared<Buffer>(std::move(buffer));
         float* out = own->as<float>().data();
         const float* in = reinterpret_cast<const float*>(f.row[0]);
-        std::memcpy(out, in, static_cast<size_t>(k) * 4);
-        for (int64_t h = 0; h < e.heads; ++h)
-          for (int64_t i = 0; i < half; ++i) {
-            out[h * each + i] = in[h * each + 2 * i];
-            out[h * each + i + half] = in[h * each + 2 * i + 1];
-          }
+        std::vector<int64_t> order = rope_order(e, k);
+        for (int64_t i = 0; i < k; ++i) out[i] = in[order[i]];
         f.row[0] = reinterpret_cast<const uint8_t*>(out);
         f.owned.push_back(own);
         return f;
       }
-      std::vector<const uint8_t*> out = r.row;
-      for (int64_t h = 0; h < e.heads; ++h)
-        for (int64_t i = 0; i < half; ++i) {
-          out[h * per + i] = r.row[h * per + 2 * i];
-          out[h * per + i + half] = r.row[h * per + 2 * i + 1];
-        }
+      std::vector<const uint8_t*> out;
+      for (int64_t from : rope_order(e, static_cast<int64_t>(r.row.size()))) out.push_back(r.row[from]);
       r.row = std::move(out);
       return r;
     }
@@ -202,6 +202,23 @@ Result<WeightStore::Rows> WeightStore::declared(const sema::Weight& w) {
   return r;
 }
 
+static int64_t stored_bytes(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout) {
+  return layout ? layout->bytes() : row_count(w.type) * bytes_per_row(w.type);
+}
+
+// Lets go of the file's pages that a weight was made of.
+void WeightStore::release(const sema::WeightExpr& e) {
+  if (e.kind == sema::WeightExpr::Tensor)
+    if (const CheckpointTensor* t = file_.find_tensor(e.name)) file_.release(*t);
+  for (const sema::WeightExpr& a : e.args) release(a);
+}
+
+void WeightStore::remember(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout, BufferArg made) {
+  if (!cache_) return;
+  packed_[cache_key(w, layout)] = {made, stored_bytes(w, layout)};
+  unsaved_ = true;
+}
+
 // `bytes` in a slab, 256 more readable behind them.
 Result<BufferArg> WeightStore::place(int64_t bytes) {
   constexpr int64_t kSlab = int64_t{32} << 20;
@@ -217,30 +234,42 @@ Result<BufferArg> WeightStore::place(int64_t bytes) {
   return at;
 }
 
+// A piece of groups at a time, letting go of the file's pages behind it: what is resident of the file stays small.
+Status WeightStore::pack(const Rows& r, const formats::PackedLayout& layout, BufferArg to) {
+  constexpr int64_t kPiece = int64_t{16} << 20;
+  Buffer staging;
+  uint8_t* out = to.buffer->host();
+  if (out) {
+    out += to.offset;
+  } else {
+    LUMEN_TRY(s, Buffer::allocate(static_cast<size_t>(layout.bytes())));
+    staging = std::move(s);
+    out = staging.data();
+  }
+  int64_t piece = std::max<int64_t>(kPiece / layout.group_bytes(), 1), bytes = bytes_per_row(r.type), n = static_cast<int64_t>(r.row.size());
+  for (int64_t at = 0; at < layout.groups; at += piece) {
+    int64_t upto = std::min(at + piece, layout.groups);
+    team_.run(upto - at, 4, [&](int, int64_t begin, int64_t end) {
+      formats::pack(r.type, layout, [&](int64_t i) { return r.row[i]; }, at + begin, at + end, out);
+    });
+    auto first = r.row.begin() + std::min(at * layout.rows, n), last = r.row.begin() + std::min(upto * layout.rows, n);
+    if (first == last) continue;
+    auto [lowest, highest] = std::minmax_element(first, last);
+    file_.release(*lowest, *highest + bytes);
+  }
+  return to.buffer->host() ? ok_status() : target_.upload(*to.buffer, to.offset, staging.bytes());
+}
+
 Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout) {
   LUMEN_TRY(r, declared(w));
   BufferArg made;
   if (layout) {
     LUMEN_TRY(at, place(layout->bytes()));
     made = at;
-    Buffer staging;
-    uint8_t* to = made.buffer->host();
-    if (to) {
-      to += made.offset;
-    } else {
-      LUMEN_TRY(s, Buffer::allocate(static_cast<size_t>(layout->bytes())));
-      staging = std::move(s);
-      to = staging.data();
-    }
-    team_.run(layout->groups, 4, [&](int, int64_t begin, int64_t end) {
-      formats::pack(r.type, *layout, [&](int64_t n) { return r.row[n]; }, begin, end, to);
-    });
-    if (!made.buffer->host()) LUMEN_CHECK(target_.upload(*made.buffer, made.offset, staging.bytes()));
+    LUMEN_CHECK(pack(r, *layout, made));
     packed_bytes_ += layout->bytes();
-    if (const CheckpointTensor* t = w.from.kind == sema::WeightExpr::Tensor ? file_.find_tensor(w.from.name)
-                                    : w.from.args.size() == 1              ? file_.find_tensor(w.from.args[0].name)
-                                                                           : nullptr)
-      file_.release(*t);
+    release(w.from);
+    remember(w, layout, made);
   } else {
     int64_t n = static_cast<int64_t>(r.row.size()), bytes = bytes_per_row(r.type);
     bool together = r.owned.empty();
@@ -254,6 +283,7 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
       buffers_.push_back(std::move(buffer));
     }
     made = {buffers_.back().get(), 0};
+    if (!together && n * bytes >= kKeptRows) remember(w, layout, made);
   }
   made_[layout_key(w.param, layout)] = made;
   return made;
@@ -274,10 +304,12 @@ void WeightStore::take_cached(const plan::Plan& plan) {
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     auto w = weights_.find(param);
-    if (!u.layout || w == weights_.end() || made_.count(layout_key(param, u.layout))) continue;
-    std::string key = cache_key(*w->second, *u.layout);
-    const uint8_t* data = cache_->find(key, static_cast<uint64_t>(u.layout->bytes()));
-    if (data && !take_packed(layout_key(param, u.layout), key, data, u.layout->bytes())) return;
+    if (w == weights_.end() || made_.count(layout_key(param, u.layout))) continue;
+    int64_t bytes = stored_bytes(*w->second, u.layout);
+    if (!u.layout && bytes < kKeptRows) continue;
+    std::string key = cache_key(*w->second, u.layout);
+    const uint8_t* data = cache_->find(key, static_cast<uint64_t>(bytes));
+    if (data && !take_packed(layout_key(param, u.layout), key, data, bytes)) return;
   }
 }
 
@@ -356,6 +388,7 @@ std::optional<std::vector<BufferArg>> WeightStore::bind_kept(const std::vector<K
 // Writes everything packed so far to the cache, on a thread of its own.
 void WeightStore::save() {
   if (saver_.joinable()) saver_.join();
+  unsaved_ = false;
   std::vector<PackedCache::Entry> entries;
   for (const auto& [key, at] : packed_)
     entries.push_back({key, {at.first.buffer->host() + at.first.offset, static_cast<size_t>(at.second)}});
@@ -366,7 +399,6 @@ Result<std::vector<BufferArg>> WeightStore::bind(const plan::Plan& plan, const s
   std::vector<BufferArg> out;
   if (cache_) take_cached(plan);
   int64_t total = 0, done = 0;
-  bool packed = false;
   for (const plan::WeightUse& u : plan.weights) total += u.layout ? u.layout->bytes() : 0;
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
@@ -377,15 +409,11 @@ Result<std::vector<BufferArg>> WeightStore::bind(const plan::Plan& plan, const s
       if (w == weights_.end()) return Error{file_.path() + ": the model's weight " + param + " is bound to nothing"};
       LUMEN_TRY(arg, make(*w->second, u.layout));
       out.push_back(arg);
-      if (u.layout && cache_) {
-        packed_[cache_key(*w->second, *u.layout)] = {arg, u.layout->bytes()};
-        packed = true;
-      }
       done += u.layout ? u.layout->bytes() : 0;
       if (progress && u.layout) progress(done, total);
     }
   }
-  if (packed) save();
+  if (unsaved_) save();
   return out;
 }
 

@@ -48,10 +48,13 @@ class WeightStore {
   Result<Rows> to_floats(Rows r);
   Result<Rows> declared(const sema::Weight& w);
   Result<BufferArg> make(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout);
+  Status pack(const Rows& rows, const formats::PackedLayout& layout, BufferArg to);
   // Weights of the plan that the cache has.
   void take_cached(const plan::Plan& plan);
   bool take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes);
   Result<BufferArg> place_kept(const KeptWeight& w);
+  void release(const sema::WeightExpr& e);
+  void remember(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout, BufferArg made);
   void save();
   Result<BufferArg> place(int64_t bytes);
 
@@ -66,6 +69,7 @@ class WeightStore {
   DeviceBuffer* slab_ = nullptr;  // packed weights share large buffers: whole 2 MB pages, few allocations
   int64_t slab_used_ = 0;
   std::map<std::string, std::pair<BufferArg, int64_t>> packed_;  // by cache key: every packed weight and its bytes
+  bool unsaved_ = false;          // some of them are not in the cache yet
   std::thread saver_;
   int64_t packed_bytes_ = 0;
 };

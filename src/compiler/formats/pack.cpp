@@ -143,21 +143,31 @@ void pack_integer(const ir::Type& weight, const PackedLayout& l, const RowFn& ro
   }
 }
 
+// A group of rows whose numbers are stored as they shall be: element k of all of them, side by side.
+template <int kSize>
+void interleave(const std::vector<const uint8_t*>& rows, int64_t length, int step, uint8_t* to) {
+  for (int64_t k = 0; k < length; ++k, to += step * kSize)
+    for (size_t r = 0; r < rows.size(); ++r) std::memcpy(to + r * kSize, rows[r] + k * kSize, kSize);
+}
+
 void pack_float(const ir::Type& weight, const PackedLayout& l, const RowFn& row, int64_t g0, int64_t g1, uint8_t* out) {
   RowDecoder decoder(weight);
   int size = size_of(l.element);
-  std::vector<float> values(static_cast<size_t>(l.k));
+  bool as_stored = decoder.stored_as(l.element);
+  std::vector<float> values(static_cast<size_t>(as_stored ? 0 : l.k));
+  std::vector<const uint8_t*> rows;
   for (int64_t g = g0; g < g1; ++g) {
     uint8_t* group = out + g * l.group_bytes();
     if ((g + 1) * l.rows > l.n) std::memset(group, 0, static_cast<size_t>(l.group_bytes()));
-    for (int r = 0; r < l.rows && g * l.rows + r < l.n; ++r) {
-      const uint8_t* from = row(g * l.rows + r);
+    rows.clear();
+    for (int r = 0; r < l.rows && g * l.rows + r < l.n; ++r) rows.push_back(row(g * l.rows + r));
+    if (as_stored) {
+      size == 2 ? interleave<2>(rows, l.k, l.rows, group) : interleave<4>(rows, l.k, l.rows, group);
+      continue;
+    }
+    for (size_t r = 0; r < rows.size(); ++r) {
       uint8_t* to = group + static_cast<int64_t>(r) * size;
-      if (const uint8_t* stored = decoder.stored_as(l.element) ? from : nullptr) {
-        for (int64_t k = 0; k < l.k; ++k) std::memcpy(to + k * l.rows * size, stored + k * size, static_cast<size_t>(size));
-        continue;
-      }
-      decoder.decode(from, l.k, values.data());
+      decoder.decode(rows[r], l.k, values.data());
       for (int64_t k = 0; k < l.k; ++k) store(to + k * l.rows * size, stored_bits(values[k], l.element), size);
     }
   }
