@@ -1,10 +1,10 @@
 // See safetensors_writer.h.
 #include "checkpoint/safetensors_writer.h"
 
-#include <cstdio>
 #include <set>
 
 #include "base/atomic_file.h"
+#include "base/json_text.h"
 
 namespace lumen {
 namespace {
@@ -23,23 +23,6 @@ class CountingSink : public ByteSink {
 };
 
 }  // namespace
-
-std::string json_string(std::string_view text) {
-  std::string out = "\"";
-  for (char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      char escaped[8];
-      std::snprintf(escaped, sizeof escaped, "\\u%04x", c);
-      out += escaped;
-    } else {
-      out += c;
-    }
-  }
-  return out + '"';
-}
 
 void SafetensorsWriter::add_tensor(std::string name, std::string dtype, std::vector<int64_t> dims, uint64_t bytes,
                                    TensorProducer producer) {

@@ -11,9 +11,6 @@
 
 namespace lumen {
 
-// A string as JSON spells it, quotes included. Bytes that are no UTF-8 pass as they are.
-std::string json_string(std::string_view text);
-
 class SafetensorsWriter {
  public:
   void set_metadata(const std::string& key, const std::string& value) { metadata_[key] = value; }

@@ -9,6 +9,7 @@
 #include <iterator>
 
 #include "base/json.h"
+#include "base/json_text.h"
 #include "base/atomic_file.h"
 #include "checkpoint/safetensors_writer.h"
 #include "engine/field_tensors.h"
@@ -45,8 +46,9 @@ class MemorySink : public ByteSink {
 
 class Directory {
  public:
-  Directory(const sema::Library& lib, const Checkpoint& in, std::string out, const QuantizeOptions& o, const ast::FormatDecl& decl)
-      : lib_(lib), in_(in), out_(std::move(out)), o_(o), decl_(decl), team_(std::max(1, o.threads)) {}
+  Directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts, std::string out,
+            const QuantizeOptions& o, const ast::FormatDecl& decl)
+      : lib_(lib), in_(in), texts_(texts), out_(std::move(out)), o_(o), decl_(decl), team_(std::max(1, o.threads)) {}
 
   Result<QuantizeReport> write() {
     std::error_code ec;
@@ -124,7 +126,9 @@ class Directory {
       if (from.format)
         return Error{in_.path() + ": tensor " + q.name + ": " + q.why + ", and it is in the format " + q.from + ", which cannot stay",
                      true};
-      outputs_.push_back({q.name, in_.type_name(t.type_id), t.dims, q.bytes_after, [this, &t](ByteSink& sink) -> Status {
+      std::string dtype = in_.container() == "gguf" ? spelt(from.scalar) : in_.type_name(t.type_id);
+      if (dtype.empty()) return Error{in_.path() + ": tensor " + q.name + ": safetensors have no name for " + q.from};
+      outputs_.push_back({q.name, std::move(dtype), t.dims, q.bytes_after, [this, &t](ByteSink& sink) -> Status {
                             LUMEN_TRY(data, in_.data(t));
                             return sink.write(data.bytes());
                           }});
@@ -244,8 +248,13 @@ class Directory {
 
   // The source's members, and what MLX wants to know of the weights; modules that were kept need no word: they have no scales.
   Status write_config() {
-    std::ifstream in(in_.path() + "/config.json", std::ios::binary);
-    std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+    std::string text;
+    if (auto given = texts_.find("config.json"); given != texts_.end()) {
+      text = given->second;
+    } else {
+      std::ifstream in(in_.path() + "/config.json", std::ios::binary);
+      text.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+    }
     auto config = JsonDocument::parse(text);
     if (!config) return Error{in_.path() + "/config.json: " + config.error().message};
     std::string mode;
@@ -294,6 +303,9 @@ class Directory {
   // Tokenizer, template and what else lies there, but weights and what was written already.
   Status copy_files() {
     std::error_code ec;
+    for (const auto& [name, text] : texts_)
+      if (!fs::exists(part_ + "/" + name, ec)) LUMEN_CHECK(write_text(name, text));
+    if (!texts_.empty()) return ok_status();
     for (const fs::directory_entry& e : fs::directory_iterator(in_.path(), ec)) {
       std::string name = e.path().filename().string(), kind = e.path().extension().string();
       bool text = kind == ".json" || kind == ".jinja" || kind == ".txt" || kind == ".model" || kind == ".md";
@@ -306,6 +318,7 @@ class Directory {
 
   const sema::Library& lib_;
   const Checkpoint& in_;
+  const std::map<std::string, std::string>& texts_;
   std::string out_, part_;
   const QuantizeOptions& o_;
   const ast::FormatDecl& decl_;
@@ -325,11 +338,11 @@ const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::stri
   return mlx ? decl : nullptr;
 }
 
-Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out,
-                                          const QuantizeOptions& o) {
+Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts,
+                                          const std::string& out, const QuantizeOptions& o) {
   const ast::FormatDecl* decl = mlx_declaration(lib, o.recipe.format);
   if (!decl) return Error{"--format: " + o.recipe.format + " does not say what MLX calls it", true};
-  return Directory(lib, in, out, o, *decl).write();
+  return Directory(lib, in, texts, out, o, *decl).write();
 }
 
 }  // namespace lumen::convert

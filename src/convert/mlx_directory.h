@@ -1,6 +1,7 @@
-// A Hugging Face directory's weights in a format that MLX reads, as a directory of the same kind: config.json that says so, safetensors in
-// shards, every other small file as it was.
+// A model's weights in a format that MLX reads, as a Hugging Face directory: config.json that says so, safetensors in shards, every other small
+// file as it was.
 #pragma once
+#include <map>
 #include <string>
 
 #include "convert/quantize.h"
@@ -11,9 +12,10 @@ namespace lumen::convert {
 // own) where it says what MLX calls it; null: it does not.
 const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::string& format);
 
-// Writes the directory `out`, which must not exist, or nothing. `in`: of container "hf" or "mlx". Matrices whose rows are whole blocks and
-// whose name ends in ".weight" take the format; rules of options.recipe may only keep tensors as they are.
-Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::string& out,
-                                          const QuantizeOptions& options);
+// Writes the directory `out`, which must not exist, or nothing. `in` has the tensors by their names in such a directory. Matrices whose rows are
+// whole blocks and whose name ends in ".weight" take the format; rules of options.recipe may only keep tensors as they are.
+// texts: the small files by name, config.json among them; empty: those of the directory that `in` is.
+Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts,
+                                          const std::string& out, const QuantizeOptions& options);
 
 }  // namespace lumen::convert

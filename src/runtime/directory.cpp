@@ -6,7 +6,7 @@
 #include "base/json.h"
 #include "base/mmap.h"
 #include "engine/checkpoint_source.h"
-#include "engine/gguf_view.h"
+#include "engine/declared_view.h"
 #include "tokenizer/hf_spec.h"
 #include "tokenizer/pipeline.h"
 #include "tokenizer/pretokenizer.h"

@@ -47,7 +47,7 @@ class GgufMetadata : public MetadataView {
 };
 
 Status read_gguf_texts(OpenModel& m) {
-  if (m.checkpoint->find("tokenizer.ggml.model")) take_tokenizer(m, spec_from_gguf(GgufMetadata(*m.checkpoint)));
+  if (m.checkpoint->find("tokenizer.ggml.model")) take_tokenizer(m, gguf_spec(*m.checkpoint));
   else m.tokenizer_problem = m.path + ": the file brings no tokenizer (metadata key tokenizer.ggml.model)";
   if (m.checkpoint->find("tokenizer.chat_template")) {
     LUMEN_TRY(text, m.checkpoint->get_string("tokenizer.chat_template"));
@@ -58,6 +58,8 @@ Status read_gguf_texts(OpenModel& m) {
 }
 
 }  // namespace
+
+Result<TokenizerSpec> gguf_spec(const Checkpoint& file) { return spec_from_gguf(GgufMetadata(file)); }
 
 void take_tokenizer(OpenModel& m, Result<TokenizerSpec> spec) {
   if (!spec) {

@@ -376,6 +376,32 @@ class Mlx(Base):
                 a, b = logits(self.source), logits(out)
                 self.assertLess(np.abs(a - b).max(), 0.1 * np.abs(a).max())
 
+    def test_out_of_gguf(self):
+        out = self.dir / "out_of_gguf"
+        self.ok("quantize", self.model, out, "--format", "mlx_affine<8, 64>", "--keep-embeddings")
+        t = read_safetensors(out / "model.safetensors")
+        for name, x in self.hf.items():  # names, shapes and the order of query and key rows are the directory's
+            if x.ndim < 2 or "embed" in name:
+                self.assertEqual(t[name].dtype, np.float32)
+                self.assertTrue(np.array_equal(t[name].astype(x.dtype), x), name)
+            else:
+                got, want = mlx_affine(t, name[: -len(".weight")], 8, 64), x.astype(np.float32)
+                self.assertLess(np.abs(got - want).max(), 0.01 * np.abs(want).max(), name)
+        config, theirs = (json.loads((d / "config.json").read_text()) for d in (out, self.source))
+        for key in ("architectures", "model_type", "hidden_size", "num_hidden_layers", "intermediate_size", "num_attention_heads", "num_key_value_heads",
+                    "vocab_size", "rope_theta", "max_position_embeddings", "tie_word_embeddings"):
+            if key in theirs:
+                self.assertEqual(config[key], theirs[key], key)
+        self.assertEqual((config["tie_word_embeddings"], config["head_dim"]), (True, D // H))
+        self.assertAlmostEqual(config["rms_norm_eps"], 1e-5, 9)
+        self.assertNotIn("rope_scaling", config)
+        logits = lambda path: np.array(json.loads(self.ok("logits", path, "--tokens", "1,5,9,200", "--exact", "--json"))["logits"][0])
+        a, b = logits(self.model), logits(out)
+        self.assertLess(np.abs(a - b).max(), 0.1 * np.abs(a).max())
+        factors = self.dir / "factors.gguf"
+        write_model(factors, {**self.w, "rope_freqs.weight": np.ones(D // H // 2, np.float32)})
+        self.refused(1, "quantize", factors, self.dir / "never", "--format", "mlx_affine<4, 64>", says="no hf name for the weight rope_factors")
+
     def test_block_floats(self):
         out = self.dir / "mx"
         self.ok("quantize", self.source, out, "--format", "mlx_mxfp4", "--keep-embeddings")
@@ -386,7 +412,6 @@ class Mlx(Base):
 
     def test_refused(self):
         self.refused(2, "quantize", self.source, self.source, "--format", "mlx_affine<4, 64>", says="there already")
-        self.refused(2, "quantize", self.model, self.dir / "never", "--format", "mlx_affine<4, 64>", says="is a file")
         self.refused(2, "quantize", self.source, self.dir / "never", "--format", "mlx_affine<4, 1024>", says="no tensor takes")
         self.refused(2, "quantize", self.source, self.dir / "never", "--format", "mlx_mxfp8", says="cannot be written")
         self.assertEqual([p for p in self.dir.iterdir() if p.name.startswith("never")], [])
@@ -394,6 +419,25 @@ class Mlx(Base):
 
 @unittest.skipUnless(MODEL.exists(), f"{MODEL} is not there")
 class Smollm2(Base):
+    def test_mlx_out_of_gguf(self):
+        out = self.dir / "mlx"
+        self.ok("quantize", MODEL, out, "--format", "mlx_affine<8, 64>", "--quiet")
+        texts = [TEXT[:300], "  two  spaces, 12345 numbers\n\n\ttabs", "<|im_start|>user\nHi<|im_end|>\n", "naïve café — 😀 ½"]
+        ids = lambda path, text: json.loads(self.ok("tokenize", path, text, "--json"))["tokens"]
+        try:
+            from tokenizers import Tokenizer
+            theirs = Tokenizer.from_file(str(out / "tokenizer.json"))
+        except ImportError:
+            theirs = None
+        for text in texts:
+            want = ids(MODEL, text)
+            self.assertEqual(ids(out, text), want)
+            if theirs:
+                self.assertEqual(theirs.encode(text).ids, want)
+                self.assertEqual(theirs.decode(want, skip_special_tokens=False), text)
+        answer = lambda path: self.ok("run", path, "The capital city of France is", "--temp", "0", "-n", "8")  # by the chat template
+        self.assertEqual(answer(out), answer(MODEL))
+
     def test_imatrix_report_check(self):
         text, imatrix = self.dir / "text.txt", self.dir / "m.gguf"
         text.write_text(TEXT)

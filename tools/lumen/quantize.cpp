@@ -2,7 +2,6 @@
 // its answers moved.
 #include "convert/quantize.h"
 
-#include <filesystem>
 #include <map>
 #include <thread>
 
@@ -11,6 +10,7 @@
 #include "convert/mlx_directory.h"
 #include "engine/checkpoint_source.h"
 #include "hub/store.h"
+#include "runtime/as_directory.h"
 
 namespace lumen::tool {
 namespace {
@@ -77,7 +77,7 @@ void print_summary(const convert::QuantizeReport& report, const std::string& out
               dry_run ? "nothing was written" : ("largest error " + fixed(worst, 4) + " of the weights").c_str());
 }
 
-// A GGUF file of whatever came in, or, where the format is one of MLX's, a directory like the one that came in.
+// A GGUF file of whatever came in, or, where the format is one of MLX's, a directory.
 Result<convert::QuantizeReport> write(const Options& o, const std::string& path, const sema::Library& library, convert::QuantizeOptions q) {
   if (!convert::mlx_declaration(library, q.recipe.format)) {
     LUMEN_TRY(in, runtime::open_as_gguf(path, library));
@@ -88,14 +88,10 @@ Result<convert::QuantizeReport> write(const Options& o, const std::string& path,
     return report;
   }
   if (o.dry_run) return Error{"--dry-run: for GGUF files only", true};
-  std::error_code ec;
-  if (!std::filesystem::is_directory(path, ec))
-    return Error{"--format: " + q.recipe.format + " makes an MLX directory out of a directory with config.json; " + path + " is a file",
-                 true};
   if (q.imatrix) return Error{"--imatrix: its names are a GGUF file's; MLX directories are written without one", true};
-  LUMEN_TRY(in, engine::open_checkpoint(path, library));
-  q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in, t); };
-  return convert::quantize_directory(library, in, o.out, q);
+  LUMEN_TRY(in, runtime::open_as_directory(path, library));
+  q.type_of = [&](const CheckpointTensor& t) { return engine::tensor_type(library, in.tensors, t); };
+  return convert::quantize_directory(library, in.tensors, in.texts, o.out, q);
 }
 
 // What became of the answers, over a text.

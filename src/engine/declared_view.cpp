@@ -1,6 +1,6 @@
-// The declaration is instantiated twice: by the file itself, which gives every weight, and by a source that answers to any gguf name
-// with the weight just asked for, which gives the names and what is done to their tensors.
-#include "engine/gguf_view.h"
+// The declaration is instantiated twice: by the file itself, which gives every weight, and by a source that answers to any name of the
+// other kind with the weight just asked for, which gives the names and what is done to their tensors.
+#include "engine/declared_view.h"
 
 #include <cmath>
 #include <cstring>
@@ -13,6 +13,7 @@
 #include "engine/checkpoint_source.h"
 #include "engine/gguf_source.h"
 #include "engine/field_tensors.h"
+#include "engine/rope_order.h"
 
 namespace lumen::engine {
 namespace {
@@ -20,22 +21,36 @@ namespace {
 using sema::StaticValue;
 using sema::WeightExpr;
 
-// Configuration keys written as they are: gguf "key", nothing around it.
-std::map<std::string, std::string> bare_keys(const ast::ModelDecl& decl) {
+// Configuration keys written as they are, by entry: gguf "key", nothing around it.
+std::map<std::string, std::string> bare_keys(const ast::ModelDecl& decl, const std::string& kind) {
   std::map<std::string, std::string> keys;
   for (const ast::Binding& b : decl.config)
     for (const ast::Alternative& a : b.alternatives)
-      if (a.source == "gguf" && a.value->kind == ast::ExprKind::String && !keys.count(b.name)) keys[b.name] = a.value->text;
+      if (a.source == kind && a.value->kind == ast::ExprKind::String && !keys.count(b.name)) keys[b.name] = a.value->text;
   return keys;
+}
+
+// True where a file had better not say it: the declaration takes this value where the key is missing, and it means that there is nothing
+// (0, false, "none"), or its key lies in an object that would not be there without it.
+bool goes_without_saying(const ast::Binding& b, const std::string& key, const StaticValue& value) {
+  const ast::Alternative& last = b.alternatives.back();
+  if (!last.source.empty()) return false;
+  const ast::Expr& e = *last.value;
+  bool nested = key.find('.') != key.npos;
+  if (auto* i = std::get_if<int64_t>(&value)) return e.kind == ast::ExprKind::Int && e.ival == *i && (nested || *i == 0);
+  if (auto* d = std::get_if<double>(&value)) return e.kind == ast::ExprKind::Float && e.fval == *d && (nested || *d == 0);
+  if (auto* y = std::get_if<bool>(&value)) return e.kind == ast::ExprKind::Bool && (e.ival != 0) == *y && (nested || !*y);
+  if (auto* s = std::get_if<std::string>(&value)) return e.kind == ast::ExprKind::String && e.text == *s && (nested || *s == "none");
+  return false;
 }
 
 class Answering : public sema::ModelSource {
  public:
-  Answering(const sema::ModelInstance& model, const ast::ModelDecl& decl, std::string path)
-      : model_(model), keys_(bare_keys(decl)), path_(std::move(path)) {
+  Answering(const sema::ModelInstance& model, const ast::ModelDecl& decl, std::string kind, std::string path)
+      : model_(model), keys_(bare_keys(decl, kind)), kind_(std::move(kind)), path_(std::move(path)) {
     for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
   }
-  std::string kind() const override { return "gguf"; }
+  std::string kind() const override { return kind_; }
   std::string path() const override { return path_; }
   void next_binding(const std::string& name) const override { now_ = name; }
   std::optional<StaticValue> config(const std::string& key) const override {
@@ -60,7 +75,7 @@ class Answering : public sema::ModelSource {
   const sema::ModelInstance& model_;
   std::map<std::string, std::string> keys_;
   std::map<std::string, const sema::Weight*> weights_;
-  std::string path_;
+  std::string kind_, path_;
   mutable std::string now_;
 };
 
@@ -88,27 +103,55 @@ class View {
  public:
   View(const sema::Library& lib, std::shared_ptr<const Checkpoint> file) : lib_(lib), file_(*file), team_(1) { kept_->file = std::move(file); }
 
-  Result<Checkpoint> make(const std::vector<GgufKey>& more) {
+  Result<Checkpoint> gguf(const std::vector<GgufKey>& more) {
+    LUMEN_CHECK(instantiate("gguf"));
+    add_text("general.architecture", arch_);
+    add_text("general.name", file_.path().substr(file_.path().find_last_of('/') + 1));
+    for (const auto& [name, key] : keys_)
+      if (auto v = own_.config.find(name); v != own_.config.end()) LUMEN_CHECK(add_value(key, v->second));
+    for (const GgufKey& k : more) std::visit([&](const auto& v) { add(k.key, v); }, k.value);
+    LUMEN_CHECK(add_tensors());
+    return Checkpoint(std::move(c_));
+  }
+
+  Result<HfView> hf() {
+    LUMEN_CHECK(instantiate("hf"));
+    std::vector<std::pair<std::string, StaticValue>> config = {{"architectures", std::vector<std::string>{arch_}}};
+    for (const ast::Binding& b : decl_->config) {
+      auto key = keys_.find(b.name);
+      auto v = own_.config.find(b.name);
+      if (key == keys_.end() || v == own_.config.end() || goes_without_saying(b, key->second, v->second)) continue;
+      config.emplace_back(key->second, v->second);
+    }
+    LUMEN_CHECK(add_tensors());
+    return HfView{Checkpoint(std::move(c_)), std::move(config)};
+  }
+
+ private:
+  Status instantiate(const std::string& kind) {
     LUMEN_TRY(decl, find_model(lib_, file_));
-    std::string arch;
+    decl_ = decl;
     for (const ast::Alternative& a : decl->arch)
-      if (a.source == "gguf" && arch.empty()) arch = a.value->text;
-    if (arch.empty()) return Error{file_.path() + ": the model '" + decl->name + "' declares no gguf architecture"};
+      if (a.source == kind && arch_.empty()) arch_ = a.value->text;
+    if (arch_.empty()) return Error{file_.path() + ": the model '" + decl->name + "' declares no " + kind + " architecture"};
     LUMEN_TRY(own, sema::instantiate(lib_, *decl, CheckpointSource(lib_, file_)));
-    Answering answering(own, *decl, file_.path());
+    own_ = std::move(own);
+    Answering answering(own_, *decl, kind, file_.path());
     LUMEN_TRY(theirs, sema::instantiate(lib_, *decl, answering));
+    theirs_ = std::move(theirs);
+    keys_ = answering.keys();
+    kind_ = kind;
     c_.path = file_.path();
     c_.container = "gguf";
     c_.version = 3;
     c_.storage = kept_;
-    add_text("general.architecture", arch);
-    add_text("general.name", file_.path().substr(file_.path().find_last_of('/') + 1));
-    for (const auto& [name, key] : answering.keys())
-      if (auto v = own.config.find(name); v != own.config.end()) LUMEN_CHECK(add_value(key, v->second));
-    for (const GgufKey& k : more) std::visit([&](const auto& v) { add(k.key, v); }, k.value);
+    return ok_status();
+  }
+
+  Status add_tensors() {
     std::map<std::string, const sema::Weight*> weights;
-    for (const sema::Weight& w : own.weights) weights[w.param] = &w;
-    for (const sema::Weight& w : theirs.weights) {
+    for (const sema::Weight& w : own_.weights) weights[w.param] = &w;
+    for (const sema::Weight& w : theirs_.weights) {
       auto from = weights.find(w.param);
       if (from == weights.end()) return Error{file_.path() + ": the weight " + w.param + " comes from nothing"};
       LUMEN_TRY(rows, evaluate(from->second->from));
@@ -116,12 +159,14 @@ class View {
       if (!type.format && type.scalar == DType::F32) LUMEN_CHECK(decode(rows));
       rows.type.dims = type.dims;
       LUMEN_CHECK(add_tensor(w, std::move(rows)));
+      weights.erase(from);
     }
-    return Checkpoint(std::move(c_));
+    if (!weights.empty())
+      return Error{file_.path() + ": the declaration of '" + decl_->name + "' has no " + kind_ + " name for the weight " + weights.begin()->first};
+    return ok_status();
   }
 
- private:
-  // What the file's own alternatives do: a tensor, or one with a number added or multiplied.
+  // What the file's own alternatives do: a tensor, rows in another order, or a number added or multiplied.
   Result<Rows> evaluate(const WeightExpr& e) {
     if (e.kind == WeightExpr::Tensor) {
       const CheckpointTensor* t = file_.find_tensor(e.name);
@@ -141,13 +186,37 @@ class View {
       for (int64_t i = 0; i < n; ++i) r.row.push_back(first + i * r.bytes());
       return r;
     }
-    bool add = e.kind == WeightExpr::AddConst;
-    if (!add && e.kind != WeightExpr::MulConst) return Error{file_.path() + ": what the declaration does to its tensors is not written as GGUF here"};
+    if (e.kind == WeightExpr::Rows || e.kind == WeightExpr::Concat)
+      return Error{file_.path() + ": what the declaration does to its tensors is not written as " + kind_ + " here"};
     LUMEN_TRY(r, evaluate(e.args[0]));
+    if (e.kind == WeightExpr::RopeRows) LUMEN_CHECK(reorder(e, r, false));
+    if (e.kind == WeightExpr::AddConst || e.kind == WeightExpr::MulConst) LUMEN_CHECK(compute(e, r, false));
+    return r;
+  }
+
+  // rope_rows of rows, or of a list's elements; or what it was made of.
+  static Status reorder(const WeightExpr& e, Rows& r, bool undo) {
+    if (r.type.rank() == 1) {
+      LUMEN_CHECK(decode(r));
+      std::vector<int64_t> order = rope_order(e, r.length());
+      auto x = r.owned.back()->as<float>();
+      std::vector<float> from(x.begin(), x.begin() + r.length());
+      for (size_t i = 0; i < order.size(); ++i) undo ? x[static_cast<size_t>(order[i])] = from[i] : x[i] = from[static_cast<size_t>(order[i])];
+      return ok_status();
+    }
+    std::vector<const uint8_t*> from = r.row;
+    std::vector<int64_t> order = rope_order(e, static_cast<int64_t>(from.size()));
+    for (size_t i = 0; i < order.size(); ++i) undo ? r.row[static_cast<size_t>(order[i])] = from[i] : r.row[i] = from[static_cast<size_t>(order[i])];
+    return ok_status();
+  }
+
+  static Status compute(const WeightExpr& e, Rows& r, bool undo) {
     LUMEN_CHECK(decode(r));
     float c = static_cast<float>(e.value);
-    for (float& x : r.owned.back()->as<float>()) x = add ? x + c : x * c;
-    return r;
+    for (float& x : r.owned.back()->as<float>())
+      if (e.kind == WeightExpr::AddConst) x = undo ? x - c : x + c;
+      else x = undo ? x / c : x * c;
+    return ok_status();
   }
 
   // To f32, in memory of its own.
@@ -233,17 +302,11 @@ class View {
     const WeightExpr* e = &w.from;
     for (; e->kind != WeightExpr::Tensor; e = &e->args[0]) {
       if (e->kind == WeightExpr::RopeRows) {
-        std::vector<const uint8_t*> back = rows.row;
-        if (w.type.rank() < 2) return Error{file_.path() + ": weight " + w.param + ": rope_rows of a list is not undone"};
-        int64_t per = static_cast<int64_t>(back.size()) / e->heads, half = e->rotated / 2;
-        for (int64_t h = 0; h < e->heads; ++h)
-          for (int64_t i = 0; i < half; ++i) {
-            back[static_cast<size_t>(h * per + 2 * i)] = rows.row[static_cast<size_t>(h * per + i)];
-            back[static_cast<size_t>(h * per + 2 * i + 1)] = rows.row[static_cast<size_t>(h * per + i + half)];
-          }
-        rows.row = std::move(back);
+        LUMEN_CHECK(reorder(*e, rows, true));
+      } else if (!rows.type.format && (e->kind == WeightExpr::AddConst || e->kind == WeightExpr::MulConst)) {
+        LUMEN_CHECK(compute(*e, rows, true));
       } else if (e->kind != WeightExpr::Reshape) {
-        return Error{file_.path() + ": weight " + w.param + ": what the declaration does to the gguf tensor is not undone here"};
+        return Error{file_.path() + ": weight " + w.param + ": what the declaration does to the " + kind_ + " tensor is not undone here"};
       }
     }
     CheckpointTensor t;
@@ -276,12 +339,17 @@ class View {
   std::shared_ptr<ViewParts> kept_ = std::make_shared<ViewParts>();
   std::map<std::string, uint32_t> private_;
   Checkpoint::Contents c_;
+  const ast::ModelDecl* decl_ = nullptr;
+  std::string arch_, kind_;
+  sema::ModelInstance own_, theirs_;  // by the file itself; by the names of the other kind
+  std::map<std::string, std::string> keys_;
 };
 
 }  // namespace
 
 Result<Checkpoint> gguf_view(const sema::Library& lib, std::shared_ptr<const Checkpoint> file, const std::vector<GgufKey>& more) {
-  return View(lib, std::move(file)).make(more);
+  return View(lib, std::move(file)).gguf(more);
 }
+Result<HfView> hf_view(const sema::Library& lib, std::shared_ptr<const Checkpoint> file) { return View(lib, std::move(file)).hf(); }
 
 }  // namespace lumen::engine
