@@ -8,8 +8,8 @@ implement, rather than guess. Shares no code with Lumen. Every layer is dequanti
 that a model of several billion weights needs little memory. Hidden states are the residual stream: layer 0 is the
 embedding (scaled, where the architecture scales it), layer L the sum after L layers, before the last norm.
 
-For tests of users' own declarations: `formats` decodes tensor types that only they know, and subclasses replace `layer`, `norm`
-or `attention`.
+For tests of users' own declarations: `formats` decodes tensor types that only they know, and subclasses replace `layer`, `norm`,
+`attention` or `input`.
 """
 import argparse
 
@@ -93,6 +93,10 @@ class Reference:
     def has(self, name):
         return name in self.tensors
 
+    def input(self, x):
+        """What a matrix is multiplied with; subclasses may round it."""
+        return x
+
     def norm(self, x, name):
         # Gemma's 1 + w is already folded into w by the converter.
         return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + self.eps) * self.weight(name)
@@ -141,7 +145,7 @@ class Reference:
         gemma = self.arch == "gemma3"
 
         def linear(a, name):
-            y = a @ self.weight(p + name + ".weight").T
+            y = self.input(a) @ self.weight(p + name + ".weight").T
             return y + self.weight(p + name + ".bias") if self.has(p + name + ".bias") else y
 
         a = self.norm(x, p + "attn_norm.weight")
@@ -184,7 +188,7 @@ class Reference:
                 if progress:
                     progress(l + 1, self.layers)
         rows = np.concatenate([np.arange(max(b, e - last), e) for b, e in spans])
-        x = self.norm(x[rows], "output_norm.weight")
+        x = self.input(self.norm(x[rows], "output_norm.weight"))
         head = "output.weight" if self.has("output.weight") else "token_embd.weight"
         vocab = self.tensors[head].data.shape[0]
         logits = np.empty((len(rows), vocab), np.float32)
