@@ -152,6 +152,15 @@ std::string BlockWriter::plan_component(Component& c) {
     for (const std::vector<double>& of : v.of) key = key * static_cast<size_t>(form.raw_max + 1) + static_cast<size_t>(of[s]);
     if (settings[key] < 0) settings[key] = static_cast<int32_t>(s);
   }
+  // Codes are chosen one by one: whatever the elements take, some setting must give it, as base-3 digits in a byte do and rows of a grid do not.
+  double combinations = 1;
+  for (const std::vector<double>& of : v.of) {
+    std::vector<bool> taken(static_cast<size_t>(form.raw_max + 1));
+    for (double raw : of) taken[static_cast<size_t>(raw)] = true;
+    combinations *= static_cast<double>(std::count(taken.begin(), taken.end(), true));
+  }
+  if (static_cast<double>(settings.size() - static_cast<size_t>(std::count(settings.begin(), settings.end(), -1))) < combinations)
+    return who + " and " + std::to_string(c.elements.size() - 1) + " more take their codes together, and not in every combination";
   for (const Component& have : components_)
     if (have.settings && *have.settings == settings) c.settings = have.settings;
   if (!c.settings) c.settings = std::make_shared<const std::vector<int32_t>>(std::move(settings));
