@@ -9,6 +9,7 @@
 #include "checkpoint/gguf_reader.h"
 #include "checkpoint/gguf_writer.h"
 #include "compiler/formats/encode.h"
+#include "engine/field_tensors.h"
 
 namespace lumen::convert {
 namespace {
@@ -36,6 +37,8 @@ class TypeNumbers {
 
  private:
   Result<uint32_t> find(const std::string& name, const ir::Type& element) const {
+    if (element.format && engine::has_field_tensors(*element.format))
+      return Error{"--format: " + name + " keeps fields in tensors of their own, which is not written as GGUF; expected another format", true};
     const ast::FormatDecl* decl = lib_.format_decl(name);
     if (decl && decl->gguf && decl->gguf->kind == ast::ExprKind::Int) return static_cast<uint32_t>(decl->gguf->ival);
     if (!element.format) return Error{"--format: no .lum file declares the GGUF type of " + name};
@@ -113,6 +116,36 @@ Error nothing_fits(const Checkpoint& in, const Recipe& recipe, const QuantizeRep
     if (in.tensors()[i].dims.size() >= 2) widest = &report.tensors[i];
   return Error{in.path() + ": no tensor takes the format " + recipe.format + (widest ? "; " + widest->name + ": " + widest->why : ""),
                true};
+}
+
+Status write_recoded(ThreadTeam& team, const Checkpoint& in, const TensorPlan& p, QuantizedTensor& q, ByteSink& sink,
+                     const std::function<void(int64_t)>& progress) {
+  const CheckpointTensor& t = *p.tensor;
+  LUMEN_TRY(data, in.data(t));
+  const uint8_t* rows = data.data;
+  std::shared_ptr<Buffer> together;
+  if (p.from.format && engine::has_field_tensors(*p.from.format)) {
+    LUMEN_TRY(blocks, engine::assemble_blocks(*p.from.format, in, t, team));
+    together = std::move(blocks);
+    rows = together->data();
+  }
+  Recoder recoder(team, p.from, p.to);
+  int64_t k = t.dims.back();
+  LUMEN_CHECK(recoder.run(rows, t.element_count() / k, k, p.importance, in.path() + ": tensor " + q.name, sink, progress));
+  q.rms_error = recoder.rms_error();
+  in.release(t);
+  return ok_status();
+}
+
+// Names of tensors whose numbers go into what becomes of the weights that they stand beside.
+std::set<std::string> used_up(const std::vector<TensorPlan>& plans) {
+  std::set<std::string> names;
+  for (const TensorPlan& p : plans) {
+    if (!p.from.format || name_of(p.to) == name_of(p.from)) continue;
+    for (const ir::FormatField& f : p.from.format->fields)
+      if (!f.beside.empty()) names.insert(engine::tensor_beside(p.tensor->name, f.beside));
+  }
+  return names;
 }
 
 }  // namespace
@@ -195,11 +228,13 @@ Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, 
   int64_t total = 0, done = 0;
   for (const TensorPlan& p : plans)
     if (name_of(p.to) != name_of(p.from)) total += p.tensor->element_count();
+  std::set<std::string> gone = used_up(plans);
   ThreadTeam team(std::max(1, o.threads));
   for (size_t i = 0; i < plans.size(); ++i) {
     const TensorPlan& p = plans[i];
     const CheckpointTensor& t = *p.tensor;
     QuantizedTensor& q = report.tensors[i];
+    if (gone.count(q.name)) continue;
     if (q.to.empty()) {
       w.add_tensor(q.name, t.dims, t.type_id, q.bytes_after, [&in, &t](ByteSink& sink) -> Status {
         LUMEN_TRY(data, in.data(t));
@@ -213,20 +248,15 @@ Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, 
       w.set(key + ".name", p.to.format->name);
       w.set(key + ".source", p.to.format->source);
     }
-    w.add_tensor(q.name, t.dims, id, q.bytes_after, [&](ByteSink& sink) -> Status {
-      LUMEN_TRY(data, in.data(t));
-      Recoder recoder(team, p.from, p.to);
-      int64_t k = t.dims.back();
-      LUMEN_CHECK(recoder.run(data.data, t.element_count() / k, k, p.importance, in.path() + ": tensor " + q.name, sink, [&](int64_t n) {
+    w.add_tensor(q.name, t.dims, id, q.bytes_after, [&](ByteSink& sink) {
+      return write_recoded(team, in, p, q, sink, [&](int64_t n) {
         done += n;
         if (o.progress) o.progress(done, total);
-      }));
-      q.rms_error = recoder.rms_error();
-      in.release(t);
-      return ok_status();
+      });
     });
   }
   LUMEN_CHECK(w.write(out));
+  std::erase_if(report.tensors, [&](const QuantizedTensor& q) { return gone.count(q.name) != 0; });
   return report;
 }
 

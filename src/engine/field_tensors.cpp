@@ -69,21 +69,22 @@ class Places {
     int64_t elements = t->element_count(), size = size_of(field.type);
     if (elements * size != static_cast<int64_t>(data.size))
       return error(*t, "expected elements of " + std::to_string(size) + " bytes, found " + file_.type_name(t->type_id));
-    // As rows and columns; a list is a column where it has an entry for each row.
+    // As rows and columns; a list is a column where it has an entry for each row, or for each matrix of a stack.
     int64_t wide = t->dims.back(), high = elements / wide;
     if (t->dims.size() == 1 && wide > 1 && wide == n_) high = wide, wide = 1;
     int64_t length = blocks_ * f_.block;
     int64_t want_wide = field.elements ? (length + field.elements - 1) / field.elements : blocks_ * field.count;
-    int64_t per_matrix = weight_.dims.size() >= 2 ? weight_.dims[weight_.dims.size() - 2] : 1;
-    int64_t want_high = n_ / per_matrix * ((per_matrix + field.rows - 1) / field.rows);
-    if (n_ != per_matrix && per_matrix % field.rows != 0) return error(*t, "rows of several matrices share its entries");
+    int64_t per_matrix = weight_.dims.size() >= 2 ? weight_.dims[weight_.dims.size() - 2] : 1, matrices = n_ / per_matrix, rows = field.rows;
+    if (t->dims.size() == 1 && matrices > 1 && wide == matrices) high = wide, wide = 1, rows = per_matrix;
+    int64_t want_high = matrices * ((per_matrix + rows - 1) / rows);
+    if (matrices > 1 && per_matrix % rows != 0) return error(*t, "rows of several matrices share its entries");
     bool one_row = high == 1, one_column = wide == 1 && field.count == 1;
     if ((high != want_high && !one_row) || (wide != want_wide && !one_column))
       return error(*t, "expected the shape [" + std::to_string(want_high) + ", " + std::to_string(want_wide) + "], found " + shape_text(t->dims));
     Place p;
     p.data = data.data;
     p.row_bytes = one_row ? 0 : wide * size;
-    p.rows = field.rows;
+    p.rows = rows;
     p.blocks = one_column ? 0 : field.elements ? field.elements / f_.block : 1;
     p.bytes = field_bytes(field);
     p.to = field.offset;

@@ -1,9 +1,11 @@
 // Tensor types of a GGUF file, and the formats that it brings.
 #include "engine/gguf_source.h"
 
+#include <algorithm>
 #include <map>
 
 #include "compiler/syntax/parser.h"
+#include "engine/field_tensors.h"
 
 namespace lumen::engine {
 
@@ -62,6 +64,30 @@ Result<std::optional<ir::Type>> element_type(const sema::Library& lib, const Che
   return lib.element_by_gguf_type(static_cast<int>(id));
 }
 
+// A format of the tensor's type with fields in tensors beside it that are all there; null: none.
+Result<ir::FormatRef> format_beside(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
+  for (const std::string& name : lib.format_names()) {
+    const ast::FormatDecl* d = lib.format_decl(name);
+    if (!d->gguf || d->gguf->kind != ast::ExprKind::Int || d->gguf->ival != t.type_id || !d->generics.empty()) continue;
+    auto missing = [&](const ast::FormatField& f) { return !f.beside.empty() && !file.find_tensor(tensor_beside(t.name, f.beside)); };
+    auto own = [](const ast::FormatField& f) { return f.beside.empty(); };
+    if (std::all_of(d->fields.begin(), d->fields.end(), own) || std::any_of(d->fields.begin(), d->fields.end(), missing)) continue;
+    LUMEN_TRY(format, lib.format(name));
+    LUMEN_CHECK(field_tensor_dims(*format, file, t));
+    return format;
+  }
+  return ir::FormatRef();
+}
+
+// llama.cpp multiplies a product with `x.weight` by `x.scale` where that is there: one number, or one for each matrix of a stack of experts.
+// A format that does not read it would give other values without a word.
+const CheckpointTensor* scale_of(const Checkpoint& file, const CheckpointTensor& t) {
+  if (!t.name.ends_with(".weight")) return nullptr;
+  const CheckpointTensor* s = file.find_tensor(tensor_beside(t.name, "scale"));
+  bool matrices = t.dims.size() > 2 && s && s->element_count() == t.dims[0];
+  return s && (s->element_count() == 1 || matrices) ? s : nullptr;
+}
+
 }  // namespace
 
 std::optional<BlockGeometry> gguf_geometry(const sema::Library& lib, const Checkpoint& file, uint32_t type_id) {
@@ -112,10 +138,15 @@ Status add_embedded_formats(sema::Library& lib, const std::string& path) {
 }
 
 Result<ir::Type> gguf_tensor_type(const sema::Library& lib, const Checkpoint& file, const CheckpointTensor& t) {
-  LUMEN_TRY(element, element_type(lib, file, t.type_id));
+  LUMEN_TRY(beside, format_beside(lib, file, t));
+  LUMEN_TRY(element, beside ? Result<std::optional<ir::Type>>(ir::Type{DType::F32, beside, {}}) : element_type(lib, file, t.type_id));
   if (!element)
     return Error{file.path() + ": tensor " + std::string(t.name) + ": no format at hand has GGUF type " + std::to_string(t.type_id) +
                  "; a declaration with `gguf " + std::to_string(t.type_id) + "` in a .lum file (--lum DIR) would teach it"};
+  if (const CheckpointTensor* s = beside ? nullptr : scale_of(file, t))
+    return Error{file.path() + ": tensor " + std::string(t.name) + ": " + std::string(s->name) + " scales it, and no format of GGUF type " +
+                 std::to_string(t.type_id) + " reads that; a declaration with `gguf " + std::to_string(t.type_id) +
+                 "` and a field `in \"scale\"` in a .lum file (--lum DIR) would teach it"};
   ir::Type type = *element;
   for (int64_t d : t.dims) type.dims.emplace_back(d);
   return type;

@@ -45,7 +45,8 @@ def weights(rng, width=D):
     return {k: v.astype(np.float32) for k, v in w.items()}
 
 
-def write_model(path, w, width=D, **settings):
+def write_model(path, w, width=D, raw={}, **settings):
+    """raw: name -> rows of blocks of bytes, and their type, in place of the weights of those names."""
     out = gguf.GGUFWriter(path, "llama")
     said = {"block_count": LAYERS, "embedding_length": width, "feed_forward_length": M, "attention.head_count": H, "attention.head_count_kv": G,
             "context_length": 256, "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": 10000.0, **settings}
@@ -53,7 +54,8 @@ def write_model(path, w, width=D, **settings):
         if v is not None:
             (out.add_uint32 if isinstance(v, int) else out.add_float32)("llama." + key, v)
     for name, x in w.items():
-        out.add_tensor(name, x)
+        blocks, kind = raw.get(name, (x, None))
+        out.add_tensor(name, blocks, raw_dtype=kind)
     out.write_header_to_file()
     out.write_kv_data_to_file()
     out.write_tensors_to_file()
@@ -340,6 +342,75 @@ def mlx_affine(t, name, bits, group):
     stream = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little").reshape(len(words), -1, bits)
     code = (stream << np.arange(bits, dtype=np.uint16)).sum(-1).reshape(len(words), -1, group)
     return (t[name + ".scales"].astype(np.float32)[..., None] * code + t[name + ".biases"].astype(np.float32)[..., None]).reshape(len(words), -1)
+
+
+class ScaledNvfp4(Base):
+    """Weights in GGUF's NVFP4, and the factor of a whole tensor beside each, as llama.cpp's converter writes it: x.weight, x.scale."""
+
+    def written(self, name, scales, kind=gguf.GGMLQuantizationType.NVFP4):
+        """The file with its down projections in the type. scales: what stands beside each, or nothing. Returns it and their values."""
+        rng = np.random.default_rng(3)
+        w = dict(self.w)
+        blocks, values = {}, {}
+        for l in range(LAYERS):
+            d = rng.integers(36, 52, (D, M // 64, 4), np.uint8)  # about 0.1 to 0.4
+            q = rng.integers(0, 256, (D, M // 64, 32), np.uint8)
+            stem = f"blk.{l}.ffn_down"
+            blocks[stem + ".weight"] = np.concatenate([d, q], axis=2).reshape(D, M // 64 * 36)
+            values[stem + ".weight"] = gguf.quants.dequantize(blocks[stem + ".weight"], kind)
+            if scales is not None:
+                w[stem + ".scale"] = np.array(scales(l), np.float32)
+        path = self.dir / name
+        return write_model(path, w, raw={n: (b, kind) for n, b in blocks.items()}), values
+
+    def logits(self, path, *more):
+        return np.array(json.loads(self.ok("logits", path, "--tokens", "1,5,9,200", "--last", 4, "--json", *more))["logits"])
+
+    def test_read(self):
+        scale = lambda l: [0.05 * (l + 1)]
+        path, values = self.written("scaled.gguf", scale)
+        plain = write_model(self.dir / "plain.gguf", {**self.w, **{n: v * np.float32(scale(int(n.split(".")[1]))) for n, v in values.items()}})
+        want = self.logits(plain, "--exact")
+        self.assertLess(np.abs(self.logits(path, "--exact") - want).max(), 1e-4 * np.abs(want).max())
+        self.assertLess(np.abs(self.logits(path) - want).max(), 0.05 * np.abs(want).max())
+        unscaled = self.logits(self.written("unscaled.gguf", None)[0], "--exact")
+        self.assertGreater(np.abs(unscaled - want).max(), 0.1 * np.abs(want).max())
+        # Quantised again, the factor is in the weights, and its tensor is gone; what stays keeps it.
+        recipe = self.dir / "all_but_one.json"
+        recipe.write_text('{"format": "q8_0", "keep": ["blk.1.*"]}')
+        said = self.ok("quantize", path, self.out, "--recipe", recipe)
+        there = tensors(self.out)
+        self.assertEqual([n for n in there if n.endswith(".scale")], ["blk.1.ffn_down.scale"], said)
+        for l in (0, LAYERS - 1):
+            n = f"blk.{l}.ffn_down.weight"
+            x = values[n].reshape(-1) * np.float32(scale(l)[0])
+            self.assertLess(np.abs(decoded(there[n]) - x).max(), 0.005 * np.abs(x).max())
+
+    def test_experts(self):
+        kind, name = gguf.GGMLQuantizationType.NVFP4, "blk.0.ffn_down_exps.weight"
+        rng = np.random.default_rng(5)
+        # As many experts as blocks in a row, so that a list of one could be taken for one of the other.
+        blocks = np.concatenate([rng.integers(36, 52, (4, 32, 4, 4), np.uint8), rng.integers(0, 256, (4, 32, 4, 32), np.uint8)], axis=3).reshape(4, 32, 144)
+        scales = np.array([0.5, 3.0, 0.02, 1.0], np.float32)
+        path = write_model(self.dir / "experts.gguf", {**self.w, name: blocks, "blk.0.ffn_down_exps.scale": scales}, raw={name: (blocks, kind)})
+        self.ok("quantize", path, self.out, "--format", "q8_0")
+        there = tensors(self.out)
+        want = gguf.quants.dequantize(blocks.reshape(128, 144), kind).reshape(4, -1) * scales[:, None]
+        error = np.abs(decoded(there[name]).reshape(4, -1) - want).max(1)
+        self.assertTrue((error < 0.005 * np.abs(want).max(1)).all(), error)
+        self.assertNotIn("blk.0.ffn_down_exps.scale", there)
+
+    def test_refused(self):
+        self.refused(1, "logits", self.written("two.gguf", lambda l: [1.0, 2.0])[0], "--tokens", "1",
+                     says=["blk.0.ffn_down.scale", "nvfp4_scaled", "expected the shape"])
+        w = {**self.w, "blk.2.attn_q.scale": np.array([0.5], np.float32)}
+        self.refused(1, "logits", write_model(self.dir / "f32.gguf", w), "--tokens", "1",
+                     says=["blk.2.attn_q.weight", "blk.2.attn_q.scale scales it", "gguf 0"])
+        never = self.dir / "never.gguf"
+        self.refused(2, "quantize", self.model, never, "--format", "nvfp4_scaled", says="nvfp4_scaled cannot be written")
+        (self.dir / "own.lum").write_text('format beside { block [32] { q: u8[32]  s: f16 in "s" }  value(k) = s * (q[k] - 128) }')
+        self.refused(2, "quantize", self.model, never, "--format", "beside", "--lum", self.dir, says="beside keeps fields in tensors of their own")
+        self.assertFalse(never.exists())
 
 
 class Mlx(Base):

@@ -222,6 +222,7 @@ bool BlockReader::plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, 
     core = core->args[0].get();
     strip_sign();
   }
+  if (level.stored == DType::F32 && plan_single(*core, negative, factor, out)) return true;
   if (core->kind == ir::Ek::Cast) core = core->args[0].get();
   bool half = is_float(core->type) && size_of(core->type) == 2 && (core->type == level.stored || level.stored == DType::F32);
   auto as_half = [&] {
@@ -250,6 +251,33 @@ bool BlockReader::plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, 
   std::vector<uint32_t> table;
   for (double x : v.of[0]) table.push_back(stored_bits(x, level.stored));
   add_lookup(support, std::move(table), out);
+  return true;
+}
+
+// A field of type f32, by itself or times something of few bits.
+bool BlockReader::plan_single(const ir::Expr& e, bool negative, float factor, Entry& out) {
+  auto is_field = [](const ir::Expr& x) {
+    return x.kind == ir::Ek::Field && x.type == DType::F32 && x.args[0]->kind == ir::Ek::Int;
+  };
+  const ir::Expr* field = &e;
+  if (e.kind == ir::Ek::Op && e.op == ir::Op::Mul && factor == 1) {
+    size_t at = is_field(*e.args[0]) ? 0 : 1;
+    field = e.args[at].get();
+    const ir::ExprPtr& other = e.args[1 - at];
+    BitAnalysis bits(f_);
+    const BitList support = bits.support(other);
+    Values v;
+    std::string why;
+    if (!is_field(*field) || support.size() > kLookupBits || !enumerate_values(f_, {other}, support, v, why)) return false;
+    std::vector<uint32_t> table;
+    for (double x : v.of[0]) table.push_back(stored_bits(x, DType::F32));
+    add_lookup(support, std::move(table), out);
+  }
+  if (!is_field(*field)) return false;
+  out.kind = Entry::Single;
+  out.byte = f_.fields[static_cast<size_t>(field->ival)].offset + 4 * static_cast<int>(field->args[0]->ival);
+  out.flip = negative ? 1u << 31 : 0;
+  out.factor = factor;
   return true;
 }
 
@@ -298,6 +326,14 @@ uint32_t BlockReader::looked_up(const uint8_t* block, const Entry& e) {
   uint32_t r = e.flip;
   for (const Lookup& l : e.lookups) r ^= (*l.table)[gather(block, l.index)];
   return r;
+}
+
+uint32_t BlockReader::single(const uint8_t* block, const Entry& e) {
+  uint32_t bits;
+  std::memcpy(&bits, block + e.byte, 4);
+  float v = std::bit_cast<float>(bits ^ e.flip) * e.factor;
+  for (const Lookup& l : e.lookups) v *= std::bit_cast<float>((*l.table)[gather(block, l.index)]);
+  return std::bit_cast<uint32_t>(v);
 }
 
 uint32_t BlockReader::scaled(const Entry& e, uint32_t half) {

@@ -30,13 +30,13 @@ class BlockReader {
   };
   // One level entry as it is read; levels count through the scale list, then the offset list.
   struct Entry {
-    enum Kind { Half, Bits, Computed } kind = Computed;
+    enum Kind { Half, Single, Bits, Computed } kind = Computed;
     int byte = 0;
-    uint32_t flip = 0;            // Half, Bits
-    std::vector<Lookup> lookups;  // Bits: the exclusive or of them
+    uint32_t flip = 0;            // Half, Single, Bits
+    std::vector<Lookup> lookups;  // Bits: the exclusive or of them; Single: none, or one whose f32 is a factor
     // Half, Bits: where not Bool, what was read is of this type of two bytes, and f32 times `factor` is stored.
     DType half = DType::Bool;
-    float factor = 1;
+    float factor = 1;  // Single: of the f32 that was read
     size_t output = 0;            // Computed: of the levels' program
     DType stored = DType::F32;
   };
@@ -47,6 +47,7 @@ class BlockReader {
   }
   static uint32_t level_bits(const uint8_t* block, const Entry& e, const Scratch& s) {
     if (e.kind == Entry::Computed) return computed(e, s);
+    if (e.kind == Entry::Single) return single(block, e);
     uint32_t bits = e.kind == Entry::Bits ? looked_up(block, e) : static_cast<uint32_t>(block[e.byte] | block[e.byte + 1] << 8) ^ e.flip;
     return e.half == DType::Bool ? bits : scaled(e, bits);
   }
@@ -80,6 +81,7 @@ class BlockReader {
   static void join(std::vector<Cluster>& clusters);
   void plan_levels();
   bool plan_entry(const ir::ScaleLevel& level, const ir::ExprPtr& e, Entry& out);
+  bool plan_single(const ir::Expr& e, bool negative, float factor, Entry& out);
   bool plan_scattered(const ir::ExprPtr& word, Entry& out);
   void add_lookup(const BitList& bits, std::vector<uint32_t> table, Entry& out);
   void add_strided(const Strided& s);
@@ -88,6 +90,7 @@ class BlockReader {
   static uint32_t gather(const uint8_t* block, const std::vector<Piece>& index);
   static uint32_t looked_up(const uint8_t* block, const Entry& e);
   static uint32_t computed(const Entry& e, const Scratch& s);
+  static uint32_t single(const uint8_t* block, const Entry& e);
   static uint32_t scaled(const Entry& e, uint32_t half);
 
   const ir::FormatType& f_;

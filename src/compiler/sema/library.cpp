@@ -174,6 +174,8 @@ Result<std::optional<ir::Type>> Library::element_by_gguf_type(int type) const {
   // The newest declaration counts, as for names; format_decl holds that one only, so any order will do.
   for (const auto& [name, decl] : impl().formats) {
     if (!decl->gguf || decl->gguf->kind != ast::ExprKind::Int || decl->gguf->ival != type || !decl->generics.empty()) continue;
+    // A format with fields in tensors beside the weight is one for weights that have these.
+    if (std::any_of(decl->fields.begin(), decl->fields.end(), [](const ast::FormatField& f) { return !f.beside.empty(); })) continue;
     if (auto scalar = dtype_named(name)) return std::optional<ir::Type>(ir::Type{*scalar, nullptr, {}});
     LUMEN_TRY(f, format(name));
     if (auto scalar = stored_scalar(*f)) return std::optional<ir::Type>(ir::Type{*scalar, nullptr, {}});
