@@ -34,7 +34,7 @@ def _library():
         ("llama_tokenize", c.c_int32, [p, c.c_char_p, c.c_int32, c.POINTER(c.c_int32), c.c_int32, c.c_bool, c.c_bool]),
         ("llama_batch_init", _Batch, [c.c_int32] * 3), ("llama_batch_free", None, [_Batch]),
         ("llama_decode", c.c_int32, [p, _Batch]), ("llama_get_logits_ith", c.POINTER(c.c_float), [p, c.c_int32]),
-        ("llama_log_set", None, [p, p]),
+        ("llama_token_to_piece", c.c_int32, [p, c.c_int32, c.c_char_p, c.c_int32, c.c_int32, c.c_bool]), ("llama_log_set", None, [p, p]),
     ]:
         f = getattr(lib, name)
         f.restype, f.argtypes = result, args
@@ -83,3 +83,19 @@ class LlamaCpp:
         lib.llama_batch_free(batch)
         lib.llama_free(ctx)
         return np.stack(rows)
+
+    def text(self, tokens):
+        out = b""
+        for t in tokens:
+            piece = c.create_string_buffer(256)
+            n = self.lib.llama_token_to_piece(self.vocab, t, piece, len(piece), 0, True)
+            assert n >= 0, n
+            out += piece.raw[:n]
+        return out.decode(errors="replace")
+
+    def continuation(self, tokens, count):
+        """The most likely next token, `count` times."""
+        tokens = list(tokens)
+        for _ in range(count):
+            tokens.append(int(self.logits(tokens, 1)[0].argmax()))
+        return tokens[-count:]

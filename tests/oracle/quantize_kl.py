@@ -2,6 +2,7 @@
 """How far a model moves when Lumen quantises it, beside how far llama.cpp's own quantiser moves it, tensor by tensor in the same types.
 
   quantize_kl.py MODEL.gguf… [--formats q8_0,q4_0,q4_k,q6_k] [--lumen build/lumen] [--plain]
+  quantize_kl.py --answers MODEL.gguf… | --answers --mlx DIRECTORY…      what the peer answers from what Lumen writes, and no KL: minutes less
   quantize_kl.py --mlx DIRECTORY… [--formats 'mlx_affine<4, 64>;mlx_affine<8, 64>']     the same beside mlx's own quantizer (PyPI mlx, mlx-lm)
 
 The source is MODEL with its weights in f32. The models at hand are quantised already, and their weights stand on the grid of their
@@ -9,9 +10,10 @@ type, which some of the tested types can hit exactly: so each run of 32 weights 
 makes numbers between the grid's points of them again (--plain leaves that out). `lumen quantize` writes the source in the type; in a copy
 of what it wrote, each tensor that changed is overwritten by what ggml_quantize_chunk (out of PyPI xllamacpp) makes of the source's.
 KL is the mean divergence of the answers from the source's, in nats, by `lumen compare --exact` over texts of prompts.json and docs/. Then
-llama.cpp loads Lumen's file, and its logits are compared with Lumen's: it must read it as the same model. With --mlx the source is a Hugging
+llama.cpp loads Lumen's file, and its logits are compared with Lumen's: it must read it as the same model, and name France's capital where
+it does so from MODEL itself. With --mlx the source is a Hugging
 Face directory (tests/golden/make_hf_directory.py writes one) as it is, and mlx takes llama.cpp's part. Exit status 1 where a KL is
-more than 1.05 times the peer's, or the peer's logits of Lumen's file are off.
+more than 1.05 times the peer's, or the peer's logits of Lumen's file or its answer from it are off.
 """
 import argparse
 import json
@@ -29,11 +31,13 @@ REPO = HERE.parent.parent
 sys.path.insert(0, str(HERE))
 from accuracy import kl  # noqa: E402
 from format_table import library, say  # noqa: E402
+from reference import Reader  # noqa: E402
 
 BOUND = 1.05
 LOADED = 0.05  # nats: llama.cpp's 8-bit activations against f32 ones; another model is whole nats away
 LAST = 16
 CHUNK = 256
+QUESTION, ANSWER, ANSWER_TOKENS = "capital", "Paris", 6  # of prompts.json
 TOKENS = {"llama": "smollm2", "qwen2": "qwen2", "gemma3": "gemma3"}  # the architecture's key in prompts.json
 STEPS = {"Q4_0": 15, "Q4_1": 15, "Q4_K": 15, "Q5_0": 31, "Q5_K": 31, "Q6_K": 63, "Q8_0": 255}  # of the grid of 32 weights
 
@@ -56,8 +60,8 @@ def kl_of(a, source, made, text):
     return json.loads(call(a.lumen, "compare", source, made, text, "--exact", "--chunk", CHUNK, "--chunks", a.chunks, "--json"))["kl"]
 
 
-def short_prompt(arch):
-    return next(p["tokens"][TOKENS[arch]] for p in json.loads((HERE / "prompts.json").read_text()) if p["name"] == "python")
+def prompt(name, arch):
+    return next(p["tokens"][TOKENS[arch]] for p in json.loads((HERE / "prompts.json").read_text()) if p["name"] == name)
 
 
 def reads(a, made, theirs, ids):
@@ -67,7 +71,7 @@ def reads(a, made, theirs, ids):
 
 
 def tensors(path):
-    reader = gguf.GGUFReader(path)
+    reader = Reader(path)
     return reader, {t.name: t for t in reader.tensors}
 
 
@@ -145,28 +149,60 @@ def errors(source, files):
     return np.sqrt(sums[:, 0] / sums[:, 1])
 
 
+def llamacpp_answer(peer, arch):
+    return peer.text(peer.continuation(prompt(QUESTION, arch), ANSWER_TOKENS))
+
+
+def answers(a, model, directory):
+    """Lumen writes the model in each format, the peer continues a sentence from that."""
+    if a.mlx:
+        arch = json.loads((model / "config.json").read_text())["model_type"]
+        ask = lambda path: mlx_answer(mlx_model(path), path, arch)  # noqa: E731
+    else:
+        from llamacpp import LlamaCpp
+
+        arch = Reader(model).fields["general.architecture"].contents()
+        ask = lambda path: llamacpp_answer(LlamaCpp(path), arch)  # noqa: E731
+    own, bad = ask(model), []
+    print(f"| {model.stem} | as it is | {own!r} |", flush=True)
+    for i, name in enumerate(a.formats.split(";" if a.mlx else ",")):
+        ours = directory / f"ours{i}"
+        call(a.lumen, "quantize", model, ours, "--format", name, "--quiet")
+        said = ask(ours)
+        print(f"| {model.stem} | {name} | {said!r} |", flush=True)
+        if ANSWER in own and ANSWER not in said:
+            bad.append(f"{model.stem} in {name}: the answer is {said!r}, without {ANSWER}")
+        shutil.rmtree(ours) if ours.is_dir() else ours.unlink()
+    return bad
+
+
 def compare(a, model, directory):
     from llamacpp import LlamaCpp
 
     lib = library()
-    arch = gguf.GGUFReader(model).fields["general.architecture"].contents()
+    arch = Reader(model).fields["general.architecture"].contents()
     source, text = directory / "source.gguf", text_for(directory)
     keep = ["--keep-embeddings"] if a.keep_embeddings else []
     make_source(a.lumen, model, source, a.plain, keep)
     bad = []
+    knows = ANSWER in llamacpp_answer(LlamaCpp(model), arch)
     for name in a.formats.split(","):
         ours, other = directory / f"ours-{name}.gguf", directory / f"theirs-{name}.gguf"
         call(a.lumen, "quantize", source, ours, "--format", name, "--quiet", *keep, *(["--imatrix", a.imatrix] if a.imatrix else []))
         count = theirs(lib, source, ours, other, read_imatrix(a.imatrix))
         mine, peer = (kl_of(a, source, p, text) for p in (ours, other))
         rms = errors(source, (ours, other))
-        ids = short_prompt(arch)
-        read = reads(a, ours, LlamaCpp(ours).logits(ids, LAST), ids)
-        print(f"| {model.stem} | {name} | {count} | {rms[0]:.5f} | {rms[1]:.5f} | {mine:.3e} | {peer:.3e} | {mine / peer:.3f} | {read:.1e} |", flush=True)
+        ids = prompt("python", arch)
+        loaded = LlamaCpp(ours)
+        read, said = reads(a, ours, loaded.logits(ids, LAST), ids)[0], llamacpp_answer(loaded, arch)
+        print(f"| {model.stem} | {name} | {count} | {rms[0]:.5f} | {rms[1]:.5f} | {mine:.3e} | {peer:.3e} | {mine / peer:.3f} | {read:.1e} | "
+              f"{said!r} |", flush=True)
         if not mine <= BOUND * peer:
             bad.append(f"{model.stem} in {name}: KL {mine:.3e} is {mine / peer:.2f} times llama.cpp's {peer:.3e}")
         if not read <= LOADED:
             bad.append(f"{model.stem} in {name}: llama.cpp's logits of Lumen's file are {read:.3f} nats from Lumen's")
+        if knows and ANSWER not in said:
+            bad.append(f"{model.stem} in {name}: llama.cpp answers {said!r} from Lumen's file, without {ANSWER}")
         for p in (ours, other):
             p.unlink()
     source.unlink()
@@ -192,32 +228,45 @@ def mlx_theirs(source, ours, out):
     return count
 
 
-def mlx_logits(path, ids):
-    """mlx-lm's, on the CPU in f32."""
+def mlx_model(path):
+    """mlx-lm's model on the CPU in f32: token ids -> the logits of their last positions."""
     import mlx.core as mx
     from mlx_lm.utils import load_model
 
     mx.set_default_device(mx.cpu)
     model = load_model(path)[0]
     model.set_dtype(mx.float32)
-    return np.array(model(mx.array([ids]))[0, -LAST:].astype(mx.float32))
+    return lambda ids: np.array(model(mx.array([ids]))[0, -LAST:].astype(mx.float32))
+
+
+def mlx_answer(logits, path, arch):
+    from tokenizers import Tokenizer
+
+    question = prompt(QUESTION, arch)
+    ids = list(question)
+    for _ in range(ANSWER_TOKENS):
+        ids.append(int(logits(ids)[-1].argmax()))
+    return Tokenizer.from_file(str(path / "tokenizer.json")).decode(ids[len(question):])
 
 
 def compare_mlx(a, source, directory):
     arch = json.loads((source / "config.json").read_text())["model_type"]
     text, bad = text_for(directory), []
+    knows = ANSWER in mlx_answer(mlx_model(source), source, arch)
     for i, name in enumerate(a.formats.split(";")):
         ours, other = directory / f"ours{i}", directory / f"theirs{i}"
         call(a.lumen, "quantize", source, ours, "--format", name, "--quiet")
         count = mlx_theirs(source, ours, other)
         mine, peer = (kl_of(a, source, p, text) for p in (ours, other))
-        ids = short_prompt(arch)
-        read = reads(a, ours, mlx_logits(ours, ids), ids)
-        print(f"| {source.name} | {name} | {count} | {mine:.3e} | {peer:.3e} | {mine / peer:.3f} | {read:.1e} |", flush=True)
+        ids, loaded = prompt("python", arch), mlx_model(ours)
+        read, said = reads(a, ours, loaded(ids), ids)[0], mlx_answer(loaded, ours, arch)
+        print(f"| {source.name} | {name} | {count} | {mine:.3e} | {peer:.3e} | {mine / peer:.3f} | {read:.1e} | {said!r} |", flush=True)
         if not mine <= BOUND * peer:
             bad.append(f"{source.name} in {name}: KL {mine:.3e} is {mine / peer:.2f} times mlx's {peer:.3e}")
         if not read <= LOADED:
             bad.append(f"{source.name} in {name}: mlx-lm's logits of Lumen's directory are {read:.3f} nats from Lumen's")
+        if knows and ANSWER not in said:
+            bad.append(f"{source.name} in {name}: mlx-lm answers {said!r} from Lumen's directory, without {ANSWER}")
     return bad
 
 
@@ -230,17 +279,22 @@ def main():
     ap.add_argument("--imatrix", help="an importance matrix in GGUF form, for both")
     ap.add_argument("--lumen", default=str(REPO / "build/lumen"))
     ap.add_argument("--keep-embeddings", action="store_true", help="token_embd and output stay as they are in the file")
+    ap.add_argument("--answers", action="store_true", help="only what the peer answers")
     ap.add_argument("--plain", action="store_true", help="the source's weights as they are in the file")
     a = ap.parse_args()
     a.formats = a.formats or ("mlx_affine<4, 64>;mlx_affine<8, 64>" if a.mlx else "q8_0,q4_0,q4_k,q6_k")
+    if a.answers:
+        a.bad = []
     head = ["model", "type", "tensors"] + ([] if a.mlx else ["error, Lumen", "error, llama.cpp"])
     peer = "mlx" if a.mlx else "llama.cpp"
-    head += ["KL, Lumen", f"KL, {peer}", "ratio", f"{peer} reads it"]
+    head += ["KL, Lumen", f"KL, {peer}", "ratio", f"{peer} reads it", "answer"]
+    if a.answers:
+        head = ["model", "type", f"{peer} continues"]
     print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|")
-    bad = []
+    run, bad = answers if a.answers else compare_mlx if a.mlx else compare, []
     for model in a.models:
         with tempfile.TemporaryDirectory() as tmp:
-            bad += (compare_mlx if a.mlx else compare)(a, model, Path(tmp))
+            bad += run(a, model, Path(tmp))
     for line in bad:
         say("quantize_kl.py:", line)
     sys.exit(1 if bad else 0)

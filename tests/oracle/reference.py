@@ -12,6 +12,7 @@ For tests of users' own declarations: `formats` decodes tensor types that only t
 `attention` or `input`.
 """
 import argparse
+import struct
 
 import gguf
 import numpy as np
@@ -32,11 +33,28 @@ class Private:
 
 
 class Reader(gguf.GGUFReader):
-    """formats: {type number: (elements of a block, its bytes, decode)}."""
+    """formats: {type number: (elements of a block, its bytes, decode)}. Passes over long lists (a tokenizer's), on which gguf's takes seconds."""
 
-    def __init__(self, path, formats):
+    LONG = 256
+
+    def __init__(self, path, formats={}, mode="r"):
         self.formats, self.private = formats, {}
-        super().__init__(path)
+        super().__init__(path, mode)
+
+    def _get_field_parts(self, at, kind):
+        if kind == gguf.GGUFValueType.ARRAY:
+            element, count = struct.unpack_from("<IQ", self.data, at)
+            if count > self.LONG:
+                return 12 + self.list_size(at + 12, element, count), [], [], [gguf.GGUFValueType(kind), gguf.GGUFValueType(element)]
+        return super()._get_field_parts(at, kind)
+
+    def list_size(self, at, element, count):
+        if element != gguf.GGUFValueType.STRING:
+            return count * np.dtype(self.gguf_scalar_to_np[gguf.GGUFValueType(element)]).itemsize
+        raw, end = memoryview(self.data), at
+        for _ in range(count):
+            end += 8 + struct.unpack_from("<Q", raw, end)[0]
+        return end - at
 
     def _build_tensors(self, start, fields):
         known = []
