@@ -9,7 +9,7 @@ half an hour, and a model of a few bits in all of them answers so chaotically th
 KL is the mean divergence of the output distribution from that of reference.py, in nats, over the last positions of some prompts, as in
 accuracy.py. Beside Lumen's and llama.cpp's stands that of the reference itself with activations rounded to 8 bits by 32: what such rounding
 costs, however it is done. --cache keeps what llama.cpp wrote, and what was measured by the same program, by type: a run can be taken up again.
-Without --only all types are in the table.
+Without --only all types are in the table; with it, those that were kept, and --write writes the file all the same.
 """
 import argparse
 import ctypes
@@ -61,8 +61,8 @@ def formats():
     shared = {}
     for path in sorted((REPO / "lum/formats").glob("*.lum")):
         text = path.read_text()
-        for name in re.findall(r"^table (\w+)", text, re.M):
-            shared[name] = len(text.splitlines())
+        if not re.search(r"^format ", text, re.M):  # a grid that several types share
+            shared.update({name: len(text.splitlines()) for name in re.findall(r"^table (\w+)", text, re.M)})
     sizes = {"u8": 1, "i8": 1, "u16": 2, "i16": 2, "f16": 2, "bf16": 2, "u32": 4, "i32": 4, "f32": 4}
     for path in sorted((REPO / "lum/formats").glob("*.lum")):
         text = path.read_text()
@@ -221,6 +221,7 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--lumen", default=str(REPO / "build/lumen"))
     parser.add_argument("--only", help="types to measure, separated by commas")
+    parser.add_argument("--write", action="store_true", help="write docs/format_table.md with --only, too, out of what is kept")
     parser.add_argument("--cache", default=str(REPO / "build/format_table"))
     args = parser.parse_args()
     cache = Path(args.cache)
@@ -229,12 +230,13 @@ def main():
     key = {"llama": "smollm2", "qwen2": "qwen2", "gemma3": "gemma3"}[source.arch]
     prompts = [p["tokens"][key] for p in json.loads((HERE / "prompts.json").read_text()) if p["name"] in PROMPTS]
     program = hashlib.sha256(Path(args.lumen).read_bytes() + json.dumps([prompts, LAST]).encode()).hexdigest()[:12]
-    rows, machine = [], ""
+    rows, missing, machine = [], [], ""
     for name, (number, block, size, lines, grid) in sorted(formats().items(), key=lambda f: 8 * f[1][2] / f[1][1]):
         kept = cache / f"{Path(args.model).stem}-{name}-{program}.json"
         if not kept.exists() and (not args.only or name in args.only.split(",")):
             kept.write_text(json.dumps(measure(lib, name, number, block, size, source, args.lumen, prompts, cache)))
         if not kept.exists():
+            missing.append(name)
             continue
         m = json.loads(kept.read_text())
         rows.append(row(name, number, block, size, lines, grid, m))
@@ -254,7 +256,8 @@ def main():
         "| type | GGUF number | bits in the file | lines | path | bits packed | decode, GB/s | KL, Lumen | KL, llama.cpp | ratio | KL of rounding |",
         "|---|---|---|---|---|---|---|---|---|---|---|", *rows, "",
     ]
-    if not args.only:
+    out += [f"Not measured in this run: {', '.join(missing)}.", ""] if missing else []
+    if not args.only or args.write:
         (REPO / "docs/format_table.md").write_text("\n".join(out))
     print("\n".join(out))
 
