@@ -347,7 +347,7 @@ class Quantised(Directory):
         self.write(tensors, config(quantization={"bits": 4, "group_size": 64, "mode": "odd"}))
         self.refused("mlx \"odd\"")
         self.write(tensors, config(quantization={"bits": 7, "group_size": 64}))
-        self.refused("model.embed_tokens")
+        self.refused("lm_head.weight", "mlx_affine<7, 64, f16>")
 
 
 class SmolLM2(Directory):

@@ -196,8 +196,9 @@ class Kernels(Base):
                         for body in loops:
                             dots, floats = body.count(dot), body.count("vcvtdq2ps")
                             self.assertGreater(dots, 0)
-                            # One of these products takes 4 codes a lane. Sums of a run become floats, and one sum for the offset.
-                            self.assertGreaterEqual(4 * dots, 0.75 * run * floats, "codes that share one conversion to float")
+                            # One of these products takes 4 codes a lane. Sums of a run become floats, and sums of the
+                            # activations for the offset, which a single token's loop has no second group of rows to share with.
+                            self.assertGreaterEqual(4 * dots, 0.6 * run * floats, "codes that share one conversion to float")
                             self.assertFalse({w for w in body if w.startswith(("vpmovzx", "vpmovsx", "vcvtps2", "vcvttps", "vgather", "call"))})
 
     def test_the_check_sees_a_float_loop(self):
