@@ -252,8 +252,9 @@ class WithModel(Base):
         # A script's memory is its own, not what this machine's measuring takes.
         self.assertLess(theirs["tests"]["prefill_16"]["trials"][0]["peak_bytes"], 60e6)
         spans = {s["name"]: s["seconds"] for s in ours["tests"]["cold_start"]["trials"][0]["spans"]}
-        self.assertIn("tokenizer", spans)
-        self.assertLess(sum(spans.values()), 2 * ours["tests"]["cold_start"]["median"])
+        self.assertIn("tokenizer (another thread)", spans)
+        own = [seconds for name, seconds in spans.items() if not name.endswith("(another thread)")]  # the main thread's follow each other
+        self.assertLess(sum(own), 1.1 * ours["tests"]["cold_start"]["trials"][0]["value"])
         self.assertTrue(theirs["continuation"]["equal"])
         self.assertGreater(len(ours["continuation"]["text"]), 5)
         logits = theirs["logits"]
@@ -336,7 +337,7 @@ class WithModel(Base):
         self.assertEqual(sorted(tests), ["decode_32", "decode_32_beside_a_busy_core"])
         busy = tests["decode_32_beside_a_busy_core"]
         self.assertGreater(busy["median"], 0)
-        self.assertGreater(busy["others_share"], 0.9 / os.cpu_count())
+        self.assertGreater(busy["others_share"], 0.7 / os.cpu_count())  # a core, less what the run itself takes of it
 
     def test_an_interrupt_leaves_what_was_measured(self):
         """And no process, temporary directory or half-written report."""
