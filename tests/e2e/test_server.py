@@ -145,6 +145,7 @@ class OpenaiClient(WithServer):
             r = self.chat("Write a poem about the sea.", temperature=1.0, n=3, **kw)
             self.assertEqual([c.index for c in r.choices], [0, 1, 2])
             return [c.message.content for c in r.choices]
+        three(seed=7)  # from here on the prompt is in the cache: other steps, other roundings, and a near tie may fall elsewhere
         a = three(seed=7)
         self.assertEqual(len(set(a)), 3, "choices of one request must differ")
         self.assertEqual(a, three(seed=7))
