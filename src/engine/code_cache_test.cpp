@@ -1,42 +1,26 @@
 // The code cache: what was added comes back in the next run; damaged files, and files that others could write, do not count.
 #include "engine/code_cache.h"
 
-#include <gtest/gtest.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include "engine/cache_fixture_test.h"
 
 namespace lumen::engine {
 namespace {
 namespace fs = std::filesystem;
 
-class CodeCacheTest : public testing::Test {
+class CodeCacheTest : public CacheFixture {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lumen-code-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-    ::setenv("LUMEN_CACHE", (dir_ / "cache").c_str(), 1);
+    CacheFixture::SetUp();
     CodeCache c("machine");
     ASSERT_TRUE(c.enabled()) << "the linker wrote no build id";
     c.add("kernel a", {1, 2, 3});
     c.add("kernel b", std::vector<uint8_t>(5000, 7));
     c.save();
   }
-  void TearDown() override {
-    ::unsetenv("LUMEN_CACHE");
-    fs::remove_all(dir_);
-  }
-  fs::path file() const {
-    for (const auto& e : fs::directory_iterator(dir_ / "cache")) return e.path();
-    return {};
-  }
   size_t found(const char* machine = "machine") const {
     CodeCache c(machine);
     return c.find("kernel a").size() + c.find("kernel b").size();
   }
-  fs::path dir_;
 };
 
 TEST_F(CodeCacheTest, KeepsWhatWasAdded) {
@@ -48,27 +32,12 @@ TEST_F(CodeCacheTest, KeepsWhatWasAdded) {
 }
 
 TEST_F(CodeCacheTest, AnyFlippedBitDiscardsAll) {
-  auto size = static_cast<std::streamoff>(fs::file_size(file()));
-  for (std::streamoff at = 0; at < size; at += at < 100 ? 1 : 97) {
-    std::fstream f(file(), std::ios::in | std::ios::out | std::ios::binary);
-    f.seekg(at);
-    char c = static_cast<char>(f.get());
-    f.seekp(at);
-    f.put(static_cast<char>(c ^ 4));
-    f.close();
-    EXPECT_EQ(found(), 0u) << "byte " << at;
-    f.open(file(), std::ios::in | std::ios::out | std::ios::binary);
-    f.seekp(at);
-    f.put(c);
-  }
+  with_flipped_bits([&] { EXPECT_EQ(found(), 0u); });
   EXPECT_EQ(found(), 5003u);
 }
 
 TEST_F(CodeCacheTest, TruncatedItDoesNotCount) {
-  for (auto n = fs::file_size(file()) - 1; n > 0; n /= 2) {
-    fs::resize_file(file(), n);
-    EXPECT_EQ(found(), 0u);
-  }
+  truncated([&] { EXPECT_EQ(found(), 0u); });
 }
 
 TEST_F(CodeCacheTest, CodeThatOthersCouldHaveWrittenIsNotRun) {

@@ -1,37 +1,22 @@
 // The packed cache: what was written is read back; anything damaged, old or foreign is not.
 #include "engine/packed_cache.h"
 
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <thread>
+
+#include "engine/cache_fixture_test.h"
 
 namespace lumen::engine {
 namespace {
 namespace fs = std::filesystem;
 
-class PackedCacheTest : public testing::Test {
+class PackedCacheTest : public CacheFixture {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lumen-cache-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
+    CacheFixture::SetUp();
     model_ = dir_ / "model.gguf";
     std::ofstream(model_) << "a model";
-    ::setenv("LUMEN_CACHE", (dir_ / "cache").c_str(), 1);
-    ::unsetenv("LUMEN_CACHE_BYTES");
     for (int i = 0; i < 3; ++i) data_.push_back(std::vector<uint8_t>(1000 + 5000 * static_cast<size_t>(i), static_cast<uint8_t>(i + 1)));
   }
-  void TearDown() override {
-    ::unsetenv("LUMEN_CACHE");
-    ::unsetenv("LUMEN_CACHE_BYTES");
-    fs::remove_all(dir_);
-  }
-
   std::vector<PackedCache::Entry> entries() const {
     std::vector<PackedCache::Entry> e;
     for (size_t i = 0; i < data_.size(); ++i) e.push_back({"weight " + std::to_string(i), data_[i]});
@@ -52,19 +37,7 @@ class PackedCacheTest : public testing::Test {
       }
     return n;
   }
-  fs::path file() const {
-    for (const auto& e : fs::directory_iterator(dir_ / "cache")) return e.path();
-    return {};
-  }
-  void flip(std::streamoff at) {
-    std::fstream f(file(), std::ios::in | std::ios::out | std::ios::binary);
-    f.seekg(at);
-    char c = static_cast<char>(f.get());
-    f.seekp(at);
-    f.put(static_cast<char>(c ^ 1));
-  }
-
-  fs::path dir_, model_;
+  fs::path model_;
   std::vector<std::vector<uint8_t>> data_;
 };
 
@@ -98,11 +71,7 @@ TEST_F(PackedCacheTest, EveryByteOfTheHeadCounts) {
 
 TEST_F(PackedCacheTest, TruncatedAnywhereItIsNotUsed) {
   ASSERT_TRUE(write());
-  auto size = static_cast<int64_t>(fs::file_size(file()));
-  for (int64_t n = size - 1; n > 0; n = n * 2 / 3) {
-    fs::resize_file(file(), static_cast<uintmax_t>(n));
-    EXPECT_EQ(found(), 0) << n << " of " << size << " bytes";
-  }
+  truncated([&] { EXPECT_EQ(found(), 0); });
 }
 
 TEST_F(PackedCacheTest, AChangedModelMakesItStale) {

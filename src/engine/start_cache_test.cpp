@@ -2,14 +2,10 @@
 // plans: bytes that make no sense are refused, whatever they are.
 #include "engine/start_cache.h"
 
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <thread>
 
 #include "checkpoint/gguf_writer.h"
+#include "engine/cache_fixture_test.h"
 #include "engine/kept_step.h"
 #include "engine/model.h"
 
@@ -17,21 +13,14 @@ namespace lumen::engine {
 namespace {
 namespace fs = std::filesystem;
 
-class StartCacheTest : public testing::Test {
+class StartCacheTest : public CacheFixture {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "lumen-start-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    dir_ = pattern;
-    ::setenv("LUMEN_CACHE", (dir_ / "cache").c_str(), 1);
+    CacheFixture::SetUp();
     model_ = (dir_ / "model.gguf").string();
     write_model(model_, 1);
     machine_.name = "machine";
     keep(model_);
-  }
-  void TearDown() override {
-    ::unsetenv("LUMEN_CACHE");
-    fs::remove_all(dir_);
   }
   static void write_model(const std::string& path, int layers) {
     GgufWriter w;
@@ -56,14 +45,9 @@ class StartCacheTest : public testing::Test {
     return c.open(library_) && c.shape() ? c.steps().size() : 0;
   }
   size_t found() { return found(model_); }
-  fs::path file() const {
-    for (const auto& e : fs::directory_iterator(dir_ / "cache")) return e.path();
-    return {};
-  }
   sema::Library library_ = sema::Library::standard_when_asked();
   Machine machine_;
   ModelOptions options_;
-  fs::path dir_;
   std::string model_;
 };
 
@@ -125,27 +109,12 @@ TEST_F(StartCacheTest, AnotherModelsFileIsForeign) {
 }
 
 TEST_F(StartCacheTest, AnyFlippedBitDiscardsAll) {
-  auto size = static_cast<std::streamoff>(fs::file_size(file()));
-  for (std::streamoff at = 0; at < size; at += at < 100 ? 1 : 97) {
-    std::fstream f(file(), std::ios::in | std::ios::out | std::ios::binary);
-    f.seekg(at);
-    char c = static_cast<char>(f.get());
-    f.seekp(at);
-    f.put(static_cast<char>(c ^ 4));
-    f.close();
-    EXPECT_EQ(found(), 0u) << "byte " << at;
-    f.open(file(), std::ios::in | std::ios::out | std::ios::binary);
-    f.seekp(at);
-    f.put(c);
-  }
+  with_flipped_bits([&] { EXPECT_EQ(found(), 0u); });
   EXPECT_EQ(found(), 2u);
 }
 
 TEST_F(StartCacheTest, TruncatedItIsMadeAgain) {
-  for (auto n = fs::file_size(file()) - 1; n > 0; n /= 2) {
-    fs::resize_file(file(), n);
-    EXPECT_EQ(found(), 0u);
-  }
+  truncated([&] { EXPECT_EQ(found(), 0u); });
   keep(model_);
   EXPECT_EQ(found(), 2u);
 }

@@ -69,6 +69,33 @@ TEST(Kernels, AttentionOverPages) {
   }
 }
 
+// An answer is the same whatever steps it was made in: a row of a product, a token's attention have the same bits in every plan.
+TEST(Kernels, PlansAgreeToTheBit) {
+  for (Target* device : targets()) {
+    for (const std::string& format : weight_formats())
+      for (bool integer : {true, false}) {
+        Case many = linear_case(format, widths(format).back(), 41, 9, integer, 0);
+        ir::Tensor all = check_plans(many, *device, {0});
+        for (int64_t rows : {1, 3}) {
+          Case few = many;
+          few.symbols["T"] = rows;
+          ir::Tensor& x = few.params.at("x");
+          x.data.resize(x.data.size() / 9 * static_cast<size_t>(rows));
+          x.type.dims[0] = ir::Dim(rows);
+          ir::Tensor some = rows == 1 ? check_plans(few, *device, {1, 4, 0}) : check_plans(few, *device, {4, 0});
+          EXPECT_TRUE(std::equal(some.data.begin(), some.data.end(), all.data.begin())) << few.what << ": " << rows << " of 9 rows round otherwise";
+        }
+        if (HasFailure()) return;
+      }
+    for (bool prompt : {false, true})
+      for (const Case& c : {attention_case(9, 3, 64, 0, prompt), attention_case(4, 4, 32, 5, prompt), attention_case(2, 1, 20, 7, prompt),
+                            attention_case(4, 2, 256, 0, prompt)}) {
+        check_plans(c, *device, {4, 0});
+        if (HasFailure()) return;
+      }
+  }
+}
+
 TEST(Kernels, Count) {
   std::printf("%d kernel cases compared with the interpreter\n", compared);
   EXPECT_GT(compared, 0);

@@ -159,12 +159,7 @@ TEST(Ops, AcrossLanes) {
     test_op("hadd", {{Ty::I32, l}}, [](Builder& b, auto& r) { return b.op(LOp::HAdd, {r[0]}); });
     test_op("hmax", {{Ty::I32, l}}, [](Builder& b, auto& r) { return b.op(LOp::HMax, {r[0]}); });
     test_op("hmax", {{Ty::F32, l}}, [](Builder& b, auto& r) { return b.op(LOp::HMax, {r[0]}); }, {.ulps = 0.1, .edges = false});
-    // Sums of small multiples of 1/16 are exact in any order.
-    test_op("hadd", {{Ty::F32, l}}, [](Builder& b, auto& r) { return b.op(LOp::HAdd, {r[0]}); }, {.adjust = [](size_t, Bytes& v) {
-              std::vector<float> f;
-              for (size_t i = 0; i < v.size() / 4; ++i) f.push_back(static_cast<float>(static_cast<int8_t>(v[4 * i + 2])) / 16);
-              v = bytes_of(f);
-            }});
+    test_op("hadd", {{Ty::F32, l}}, [](Builder& b, auto& r) { return b.op(LOp::HAdd, {r[0]}); }, {.edges = false});
     for (int lane = 0; lane < l; ++lane)
       for (Ty t : {Ty::I32, Ty::F32})
         test_op("lane", {{t, l}}, [lane](Builder& b, auto& r) { return b.op(LOp::Lane, {r[0]}, lane); }, {.ulps = t == Ty::F32 ? 0.1 : 0});

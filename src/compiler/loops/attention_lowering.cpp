@@ -1,8 +1,9 @@
 // Attention: softmax-weighted sums over keys, one pass with a running maximum (online softmax, arXiv 1805.02867). An item is a
 // token and a group of heads that share keys. Keys come in blocks (pages, where the cache is paged): the scores of a block, the
 // softmax's new maximum, then the weighted values. Prompts take blocks of tokens: each page is converted to f32 once for all of them, keys
-// transposed, so that lanes are keys and no sum runs across lanes.
+// transposed, so that lanes are keys.
 #include <algorithm>
+#include <functional>
 
 #include "compiler/loops/lowering.h"
 
@@ -31,6 +32,9 @@ class AttentionLowering {
       states_ = b_.buffer("states", BufferKind::Scratch, (tokens_ * share_ * 8 + 63) / 64 * 64);
       key_page_ = b_.buffer("key_page", BufferKind::Scratch, width_ * keys_ * 4);
       value_page_ = b_.buffer("value_page", BufferKind::Scratch, depth_ * keys_ * 4);
+      int levels = 0;
+      while (1 << levels < lanes_) ++levels;
+      partial_ = b_.buffer("partial", BufferKind::Scratch, std::max<int64_t>(levels * share_ * keys_ * 4, 64));
     }
     b_.for_(b_.begin(), b_.end(), 1, [&](Reg i) { c_.e.scoped([&] { tokens_ > 1 ? block_item(i) : item(i); }); });
     return c_.finish();
@@ -278,24 +282,38 @@ class AttentionLowering {
     }
   }
 
+  // Summed in the order of `scores`, whose lanes are channels: a sum for each channel modulo the lanes, and those as HAdd folds them. So an
+  // answer does not depend on the steps it was made in.
   void page_scores() {
     int vectors = static_cast<int>(keys_) / lanes_;
     DType qt = type_of(q_).scalar;
     over_few_heads(vectors, [&](int h0, int heads) {
-      std::vector<Reg> acc;
-      for (int i = 0; i < heads * vectors; ++i) acc.push_back(variable(0, lanes_));
-      int64_t unroll = width_ % 4 == 0 ? 4 : 1;
-      b_.for_(0, width_, unroll, [&](Reg c) {
-        Reg qc = b_.mul_imm(c, size_of(qt)), kc = b_.mul_imm(c, keys_ * 4);
-        for (int64_t x = 0; x < unroll; ++x) {
+      int cells = heads * vectors;
+      auto at = [&](int cell, int level) { return Address{partial_, {}, {}, (level * cells + cell) * lanes_ * 4}; };
+      auto channels = [&](int from) {
+        std::vector<Reg> acc;
+        for (int i = 0; i < cells; ++i) acc.push_back(variable(0, lanes_));
+        b_.for_(0, width_, lanes_, [&](Reg c) {
+          Reg qc = b_.mul_imm(c, size_of(qt)), kc = b_.mul_imm(c, keys_ * 4);
           std::vector<Reg> q;
-          for (int h = 0; h < heads; ++h) q.push_back(b_.load_splat(Ty::F32, lanes_, qt, plus(q_at_[h0 + h], qc, x * size_of(qt))));
+          for (int h = 0; h < heads; ++h) q.push_back(b_.load_splat(Ty::F32, lanes_, qt, plus(q_at_[h0 + h], qc, from * size_of(qt))));
           for (int v = 0; v < vectors; ++v) {
-            Reg k = b_.load(Ty::F32, lanes_, DType::F32, {key_page_, kc, {}, (x * keys_ + v * lanes_) * 4});
+            Reg k = b_.load(Ty::F32, lanes_, DType::F32, {key_page_, kc, {}, (from * keys_ + v * lanes_) * 4});
             for (int h = 0; h < heads; ++h) b_.set_op(acc[h * vectors + v], LOp::Fma, {q[h], k, acc[h * vectors + v]});
           }
-        }
-      });
+        });
+        return acc;
+      };
+      // Sums of the channels from + i * stride; the first half waits in memory for the second.
+      std::function<std::vector<Reg>(int, int, int)> fold = [&](int from, int stride, int level) {
+        if (stride == lanes_) return channels(from);
+        std::vector<Reg> first = fold(from, stride * 2, level + 1);
+        for (int i = 0; i < cells; ++i) b_.store(first[i], DType::F32, at(i, level));
+        std::vector<Reg> second = fold(from + stride, stride * 2, level + 1);
+        for (int i = 0; i < cells; ++i) second[i] = b_.add(second[i], b_.load(Ty::F32, lanes_, DType::F32, at(i, level)));
+        return second;
+      };
+      std::vector<Reg> acc = fold(0, 1, 0);
       for (int h = 0; h < heads; ++h)
         for (int v = 0; v < vectors; ++v) b_.store(acc[h * vectors + v], DType::F32, {scores_, {}, {}, ((h0 + h) * keys_ + v * lanes_) * 4});
     });
@@ -495,7 +513,7 @@ class AttentionLowering {
   const ir::Expr* product_ = nullptr;
   int products_ = 0, key_ = 0, share_ = 1;
   int64_t heads_ = 0, depth_ = 0, width_ = 0, keys_ = 32, tokens_ = 1;
-  int scores_ = -1, sums_ = -1, states_ = -1, key_page_ = -1, value_page_ = -1;
+  int scores_ = -1, sums_ = -1, states_ = -1, key_page_ = -1, value_page_ = -1, partial_ = -1;
   Reg sums_base_;  // byte offset of the token's sums; none: 0
   std::vector<Address> q_at_;
   std::vector<Reg> top_, total_, scale_;

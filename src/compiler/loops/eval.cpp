@@ -320,19 +320,14 @@ class Evaluator {
     return int_op(s.op, bits(0), bits(1), bits(2), s);
   }
 
-  // The sum in double: compiled code may add in any order and is compared with a tolerance.
   uint32_t across(const Stmt& s, bool of_float) const {
-    const Value& v = value(s.src[0]);
-    int n = lanes(s.src[0]);
-    double sum = 0;
-    uint32_t total = 0, best = v.bits[0];
-    for (int l = 0; l < n; ++l) {
-      sum += v.f(l);
-      total += v.bits[l];
-      if (of_float ? v.f(l) > std::bit_cast<float>(best) : v.i(l) > static_cast<int32_t>(best)) best = v.bits[l];
-    }
-    if (s.op == LOp::HMax) return best;
-    return of_float ? bits_of(static_cast<float>(sum)) : total;
+    Value x = value(s.src[0]);
+    for (int n = lanes(s.src[0]) / 2; n > 0; n /= 2)
+      for (int l = 0; l < n; ++l) {
+        if (s.op == LOp::HAdd) x.bits[l] = of_float ? bits_of(x.f(l) + x.f(l + n)) : x.bits[l] + x.bits[l + n];
+        else if (of_float ? x.f(l + n) > x.f(l) : x.i(l + n) > x.i(l)) x.bits[l] = x.bits[l + n];
+      }
+    return x.bits[0];
   }
 
   const Kernel& k_;

@@ -50,7 +50,7 @@ enum class Ty : uint8_t { I64, I32, F32 };
   X(Dot4, "dot4", 3)          /* a + sum of four byte products, b unsigned, c signed, wrapping (vpdpbusd) */                    \
   X(Lut16, "lut16", 1)        /* I32 as bytes: each byte (0..15) -> table[byte]; table = Stmt::table (16 bytes) */              \
   X(DupLo16, "dup_lo16", 1) X(DupHi16, "dup_hi16", 1) /* I32 as halves: (lo, lo), (hi, hi) */                                   \
-  X(HAdd, "hadd", 1) X(HMax, "hmax", 1) /* F32xL or I32xL -> x1: sum (in any order), maximum of the lanes */                    \
+  X(HAdd, "hadd", 1) X(HMax, "hmax", 1) /* F32xL or I32xL -> x1: sum, maximum of the lanes, folded in halves */                    \
   X(Lane, "lane", 1)          /* xL -> x1: lane imm */                                                                          \
   X(Load, "load", 0)          /* mem: L consecutive elements of mem type, converted to the result's type; with count: lanes >= count are 0, not read */ \
   X(LoadSplat, "load_splat", 0) /* mem: one element to every lane */                                                            \

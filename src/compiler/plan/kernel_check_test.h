@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 
 #include "compiler/plan/kernel_cases_test.h"
 #include "compiler/plan/run_function.h"
@@ -88,6 +89,21 @@ inline void check_device(const Case& c, Target& device, const std::vector<ir::Te
     for (size_t i = 0; i < x.size(); ++i)  // half a step of f16, and what the step before may move
       ASSERT_NEAR(x[i], y[i], 1e-3 * std::abs(x[i]) + 1e-6) << what << ": state " << name << " at " << i;
   }
+}
+
+// A result must not depend on the plan: with each of `hints`, the same bytes. Gives the first's.
+inline ir::Tensor check_plans(const Case& c, Target& device, std::initializer_list<int> hints) {
+  std::optional<ir::Tensor> first;
+  for (int hint : hints) {
+    Params mine = c.params;
+    auto got = plan::run_function(c.f, device, pointers(mine), c.symbols, hint);
+    EXPECT_TRUE(got) << c.what << ": " << got.error().message;
+    if (!got) return {};
+    ++compared;
+    if (first) EXPECT_TRUE(first->data == (*got)[0].data) << c.what << " on " << device.machine().name << ": a plan with hint " << hint << " rounds otherwise";
+    else first = (*got)[0];
+  }
+  return *first;
 }
 
 inline void check(const Case& c, const std::vector<Target*>& devices, const Tolerance& tolerance) {
