@@ -62,9 +62,9 @@ ThreadTeam::~ThreadTeam() {
 
 void ThreadTeam::work(int worker) {
   const Task& t = task_;
-  int64_t begin = next_.load(std::memory_order_relaxed), shares = 2 * size();
+  int64_t begin = next_.load(std::memory_order_relaxed), shares = 8 * size();
   while (begin < t.items) {
-    int64_t left = t.items - begin, n = std::min(left, std::max(t.grain, left / shares));
+    int64_t left = t.items - begin, n = std::min(left, std::max(t.grain, left * 7 / shares));
     if (!next_.compare_exchange_weak(begin, begin + n, std::memory_order_relaxed)) continue;
     t.call(t.fn, worker, begin, begin + n);
     begin = next_.load(std::memory_order_relaxed);

@@ -91,7 +91,7 @@ class IntegerKernel {
       if (numerator % denominator == 0) off = b_.mul_imm(off, numerator / denominator);
       else off = b_.mul_imm(b_.op(LOp::ShrS, {off}, __builtin_ctzll(denominator)), numerator);  // the register is a multiple of it
     }
-    return {d_.x_buffer, x_.base[t], off, x_.disp[t] + plane + k / denominator * numerator};
+    return {x_.buffer[t], x_.base[t], off, x_.disp[t] + plane + k / denominator * numerator};
   }
 
   void unit(const std::vector<Reg>& base, Reg first, int64_t fixed, Reg k0) {
@@ -287,7 +287,7 @@ void float_kernel(LowerContext& c, const DotOperand& d, const std::vector<Reg>& 
     std::vector<Reg> w;
     for (int g = 0; g < groups; ++g) w.push_back(b.load(Ty::F32, lanes, d.layout.element, {d.w_buffer, base[g], wk, fixed * row}));
     for (int t = 0; t < x.count(); ++t) {
-      Reg xv = b.load_splat(Ty::F32, lanes, DType::F32, {d.x_buffer, x.base[t], xk, x.disp[t] + fixed * 4});
+      Reg xv = b.load_splat(Ty::F32, lanes, DType::F32, {x.buffer[t], x.base[t], xk, x.disp[t] + fixed * 4});
       for (int g = 0; g < groups; ++g) b.set_op(acc[t * groups + g], LOp::Fma, {w[g], xv, acc[t * groups + g]});
     }
   };

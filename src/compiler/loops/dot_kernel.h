@@ -6,8 +6,9 @@
 
 namespace lumen::loops {
 
-// Rows of activations of a tile: byte offset of token t is base[t] + disp[t].
+// Rows of activations of a tile, all of one format: row t lies at byte base[t] + disp[t] of buffer[t].
 struct TokenRows {
+  std::vector<int> buffer;
   std::vector<Reg> base;
   std::vector<int64_t> disp;
   int count() const { return static_cast<int>(base.size()); }
@@ -18,7 +19,7 @@ struct KBlock {
   Reg first, count;
 };
 
-// acc[t * groups + g], F32 vectors, assigned by the caller: the products are added to them. `group_base`: byte offsets of the row
+// `d`: the weight, and the format of the rows. acc[t * groups + g], F32 vectors, assigned by the caller: the products are added to them. `group_base`: byte offsets of the row
 // groups in the packed tensor (direct), or {panel base}.
 void integer_kernel(LowerContext& c, const DotOperand& d, WeightReader& reader, bool panel, const std::vector<Reg>& group_base, int groups,
                     const TokenRows& x, std::vector<Reg>& acc);

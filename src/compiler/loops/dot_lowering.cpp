@@ -1,5 +1,7 @@
 // Dot products with weights: an item is a tile of rows; tokens are walked inside, so that a tile's weights are read once.
 // The body around the dots (residual, bias, gate) is evaluated on the accumulators before the one store.
+#include <algorithm>
+
 #include "compiler/loops/dot_kernel.h"
 
 namespace lumen::loops {
@@ -36,7 +38,9 @@ class DotLowering {
     int64_t block = c_.s.one_token ? 0 : c_.s.token_block;
     if (block > 0) c_.add_item_factor(c_.v.dims[0], block);
     c_.add_item_factor(c_.v.dims[1], tile_);
-    for (DotOperand& d : dots_) {
+    find_sets();
+    for (const std::vector<size_t>& set : sets_) {
+      const DotOperand& d = dots_[set[0]];
       panels_.push_back(Panel{});
       if (!c_.s.panel || !d.form) continue;
       panels_.back() = panel_of(d, groups_, lanes_);
@@ -75,26 +79,41 @@ class DotLowering {
       });
       return;
     }
-    for (size_t i = 0; i < dots_.size(); ++i)
-      if (panels_[i].buffer >= 0) fill_panel(b_, dots_[i], panels_[i], bases[i]);
+    for (size_t s = 0; s < sets_.size(); ++s)
+      if (panels_[s].buffer >= 0) fill_panel(b_, dots_[sets_[s][0]], panels_[s], bases[sets_[s][0]]);
     over_tokens(from, to, [&](Reg t0, int count) {
-      std::vector<std::vector<Reg>> acc;
-      for (size_t i = 0; i < dots_.size(); ++i) {
-        acc.emplace_back();
-        for (int c = 0; c < count * groups_; ++c) acc.back().push_back(zero());
-        products(i, t0, count, bases[i], {}, acc.back());
+      std::vector<std::vector<Reg>> acc(dots_.size());
+      for (size_t s = 0; s < sets_.size(); ++s) {
+        std::vector<Reg> all;
+        size_t cells = static_cast<size_t>(count) * groups_;
+        for (size_t c = 0; c < cells * sets_[s].size(); ++c) all.push_back(zero());
+        products(s, t0, count, bases[sets_[s][0]], {}, all);
+        for (size_t i = 0; i < sets_[s].size(); ++i) acc[sets_[s][i]].assign(all.begin() + i * cells, all.begin() + (i + 1) * cells);
       }
       store(t0, count, n0, acc);
     });
+  }
+
+  // Dots of codes with one weight (the logits': of activations and of what their rounding left out) read it once: each set is computed together.
+  void find_sets() {
+    auto x_format = [&](const DotOperand& d) { return c_.f.values[c_.v.operands[d.dot->operand]].type.format; };
+    auto together = [&](const DotOperand& a, const DotOperand& b) { return a.form && a.w_buffer == b.w_buffer && x_format(a) == x_format(b); };
+    for (size_t i = 0; i < dots_.size(); ++i) {
+      auto s = std::find_if(sets_.begin(), sets_.end(), [&](const auto& set) { return together(dots_[set[0]], dots_[i]); });
+      if (s == sets_.end()) sets_.push_back({i});
+      else s->push_back(i);
+    }
+    size_t largest = 1;
+    for (const auto& set : sets_) largest = std::max(largest, set.size());
+    wide_ = std::max(c_.s.tokens / static_cast<int>(largest), 1);
   }
 
   // body(t0, count) for tiles of tokens, then for single ones.
   template <class F>
   void over_tokens(Reg from, Reg to, F&& body) {
     if (c_.s.one_token) return body(b_.i64(0), 1);
-    int wide = c_.s.tokens;
-    Reg whole = wide == 1 ? from : b_.add(from, b_.mul_imm(b_.op(LOp::Div, {b_.sub(to, from), b_.i64(wide)}), wide));
-    if (wide > 1) b_.for_(from, whole, wide, [&](Reg t) { c_.e.scoped([&] { body(t, wide); }); });
+    Reg whole = wide_ == 1 ? from : b_.add(from, b_.mul_imm(b_.op(LOp::Div, {b_.sub(to, from), b_.i64(wide_)}), wide_));
+    if (wide_ > 1) b_.for_(from, whole, wide_, [&](Reg t) { c_.e.scoped([&] { body(t, wide_); }); });
     b_.for_(whole, to, 1, [&](Reg t) { c_.e.scoped([&] { body(t, 1); }); });
   }
 
@@ -104,12 +123,14 @@ class DotLowering {
     return r;
   }
 
-  void products(size_t i, Reg t0, int count, const std::vector<Reg>& base, const KBlock& k, std::vector<Reg>& acc) {
-    const DotOperand& d = dots_[i];
-    TokenRows x = rows(d, t0, count);
+  // Of the dots of set s, one after the other in acc.
+  void products(size_t s, Reg t0, int count, const std::vector<Reg>& base, const KBlock& k, std::vector<Reg>& acc) {
+    const DotOperand& d = dots_[sets_[s][0]];
+    TokenRows x;
+    for (size_t i : sets_[s]) add_rows(dots_[i], t0, count, x);
     if (!d.form) return float_kernel(c_, d, base, groups_, x, k, acc);
-    if (panels_[i].buffer >= 0) {
-      PanelReader reader(b_, d, panels_[i]);
+    if (panels_[s].buffer >= 0) {
+      PanelReader reader(b_, d, panels_[s]);
       return integer_kernel(c_, d, reader, true, {Reg{}}, groups_, x, acc);
     }
     PackedReader reader(b_, d, lanes_);
@@ -171,12 +192,12 @@ class DotLowering {
     c_.e.vector_index = -1;
   }
 
-  TokenRows rows(const DotOperand& d, Reg t0, int count) {
-    TokenRows x;
+  void add_rows(const DotOperand& d, Reg t0, int count, TokenRows& x) {
     const ir::ExprPtr& row = d.dot->args[0];
     bool direct = row->kind == ir::Ek::Index && row->ival == 0;
     Reg first = direct ? b_.mul_imm(t0, d.x_row_bytes) : Reg{};
     for (int t = 0; t < count; ++t) {
+      x.buffer.push_back(d.x_buffer);
       if (direct) {
         x.base.push_back(first);
         x.disp.push_back(t * d.x_row_bytes);
@@ -188,17 +209,17 @@ class DotLowering {
         x.disp.push_back(0);
       }
     }
-    return x;
   }
 
   LowerContext& c_;
   Builder& b_;
   std::vector<DotOperand> dots_;
-  std::vector<Panel> panels_;
+  std::vector<std::vector<size_t>> sets_;
+  std::vector<Panel> panels_;  // one a set
   std::vector<int> sums_;  // buffers of partial sums, one a dot
   bool parts_ = false;     // k is cut into blocks
   int64_t n_ = 0, tile_ = 0;
-  int groups_ = 1, lanes_ = 8;
+  int groups_ = 1, lanes_ = 8, wide_ = 1;  // wide_: tokens in a tile
 };
 
 }  // namespace
