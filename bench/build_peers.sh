@@ -53,9 +53,10 @@ build() {  # SOURCE BUILD PREFIX PROGRAM…: leaves $out/bin/PREFIXPROGRAM
 
 mlx() {
   python=${MLX_PYTHON:-$out/mlx/bin/python}
-  if [ ! -x "$python" ]; then
-    python3 -m venv "$out/mlx"
-    "$out/mlx/bin/pip" install -q 'mlx[cpu]==0.32.4' mlx-lm==0.32.2
+  if ! "$python" -c 'import mlx_lm' 2>/dev/null; then
+    python=$out/mlx/bin/python
+    [ -x "$python" ] || python3 -m venv "$out/mlx"
+    "$python" -m pip install -q 'mlx[cpu]==0.32.4' mlx-lm==0.32.2
   fi
   for program in llama-bench llama-completion; do
     printf '#!/bin/sh\nexec "%s" "%s/bench/mlx_peer.py" %s "$@"\n' "$python" "$repo" "$program" >"$out/bin/mlx-$program"

@@ -34,20 +34,20 @@ std::string AtomicFile::descriptor_path() const { return "/proc/self/fd/" + std:
 
 Error AtomicFile::failed(const std::string& doing) const { return Error{path_ + ": cannot " + doing + ": " + std::strerror(errno)}; }
 
-Result<AtomicFile> AtomicFile::create(const std::string& path, bool nameless) {
+Result<AtomicFile> AtomicFile::create(const std::string& path, int mode, bool nameless) {
   AtomicFile f(path);
   struct stat st {};
   if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
     return Error{path + ": expected a file to write, found a " + (S_ISDIR(st.st_mode) ? "directory" : "special file")};
 #ifdef O_TMPFILE
-  if (nameless) f.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0666);
+  if (nameless) f.fd_ = ::open(folder_of(path).c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, mode);
   if (f.fd_ >= 0) {
     if (::access(f.descriptor_path().c_str(), F_OK) == 0) return f;  // without /proc it could never get a name
     ::close(f.fd_);
   }
 #endif
   f.temporary_ = temporary_name(path);
-  f.fd_ = ::open(f.temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+  f.fd_ = ::open(f.temporary_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode);
   if (f.fd_ >= 0) return f;
   f.temporary_.clear();
   return f.failed("create");

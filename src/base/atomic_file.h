@@ -12,8 +12,8 @@ namespace lumen {
 
 class AtomicFile {
  public:
-  // nameless = false: the way of file systems that know no nameless files.
-  static Result<AtomicFile> create(const std::string& path, bool nameless = true);
+  // `mode`: who may read and write it, less the umask. nameless = false: the way of file systems that know no nameless files.
+  static Result<AtomicFile> create(const std::string& path, int mode = 0666, bool nameless = true);
   AtomicFile(AtomicFile&& other) noexcept;
   AtomicFile& operator=(AtomicFile&&) = delete;
   ~AtomicFile();

@@ -233,7 +233,7 @@ TEST(AtomicFile, a_full_disk_is_an_error_and_leaves_nothing) {
   for (bool nameless : {true, false}) {
     Folder folder;
     {
-      auto f = AtomicFile::create(folder.file("x"), nameless);
+      auto f = AtomicFile::create(folder.file("x"), 0666, nameless);
       ASSERT_TRUE(f.ok());
       EXPECT_FALSE(fs::exists(folder.file("x")));
       Status status = write_with_full_disk(*f);
@@ -248,7 +248,7 @@ TEST(AtomicFile, appears_whole_at_commit_and_replaces) {
   for (bool nameless : {true, false}) {
     Folder folder;
     std::ofstream(folder.file("x")) << "older";
-    auto f = AtomicFile::create(folder.file("x"), nameless);
+    auto f = AtomicFile::create(folder.file("x"), 0666, nameless);
     ASSERT_TRUE(f.ok());
     std::string text(1500000, 'n');
     ASSERT_TRUE(f->write({reinterpret_cast<const uint8_t*>(text.data()), text.size()}).ok());

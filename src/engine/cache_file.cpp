@@ -6,6 +6,7 @@
 #include <link.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utime.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -13,7 +14,6 @@
 #include <filesystem>
 #include <vector>
 
-#include "base/atomic_file.h"
 #include "base/mmap.h"
 
 namespace lumen::engine {
@@ -72,17 +72,22 @@ std::string read_cache_file(const std::string& path, CacheMagic magic) {
   std::memcpy(&h, all.data(), sizeof h);
   all.remove_prefix(sizeof h);
   if (std::memcmp(h.magic, magic, sizeof h.magic) != 0 || XXH3_64bits(all.data(), all.size()) != h.checksum) return {};
+  ::utime(path.c_str(), nullptr);
   return std::string(all);
+}
+
+Result<AtomicFile> create_cache_file(const std::string& path) {
+  std::error_code ec;
+  fs::path dir = fs::path(path).parent_path();
+  if (fs::create_directories(dir, ec)) fs::permissions(dir, fs::perms::owner_all, ec);
+  return AtomicFile::create(path, 0600);
 }
 
 bool write_cache_file(const std::string& path, CacheMagic magic, std::string_view body) {
   Head h{{}, XXH3_64bits(body.data(), body.size())};
   std::memcpy(h.magic, magic, sizeof h.magic);
   if (body.size() + sizeof h > kLargestCacheFile) return false;
-  std::error_code ec;
-  fs::path dir = fs::path(path).parent_path();
-  if (fs::create_directories(dir, ec)) fs::permissions(dir, fs::perms::owner_all, ec);
-  auto out = AtomicFile::create(path);
+  auto out = create_cache_file(path);
   return out && out->write({reinterpret_cast<const uint8_t*>(&h), sizeof h}) &&
          out->write({reinterpret_cast<const uint8_t*>(body.data()), body.size()}) && out->commit();
 }

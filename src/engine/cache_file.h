@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/atomic_file.h"
 #include "base/result.h"
 
 namespace lumen::engine {
@@ -13,12 +14,14 @@ using CacheMagic = const char (&)[8];
 
 // Identity of this program, as the linker wrote it, in hex; empty where it did not.
 std::string build_id();
-// What write_cache_file was given; empty where the file does not count.
+// A new file in the cache directory, which is made where there is none, for its user alone whatever the umask.
+Result<AtomicFile> create_cache_file(const std::string& path);
+// What write_cache_file was given; empty where the file does not count. One that counts is used now: prune_beside looks at that.
 std::string read_cache_file(const std::string& path, CacheMagic magic);
 // False: the disk would not have it, or it is larger than kLargestCacheFile.
 bool write_cache_file(const std::string& path, CacheMagic magic, std::string_view body);
 inline constexpr size_t kLargestCacheFile = size_t{32} << 20;  // bytes
-// Of the other files beside `path` with its extension the newest `others` stay.
+// Of the other files beside `path` with its extension the `others` used last stay.
 void prune_beside(const std::string& path, size_t others);
 
 // Values one after the other, as they lie in memory.

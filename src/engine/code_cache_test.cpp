@@ -1,6 +1,8 @@
 // The code cache: what was added comes back in the next run; damaged files, and files that others could write, do not count.
 #include "engine/code_cache.h"
 
+#include <sys/stat.h>
+
 #include "engine/cache_fixture_test.h"
 
 namespace lumen::engine {
@@ -11,6 +13,9 @@ class CodeCacheTest : public CacheFixture {
  protected:
   void SetUp() override {
     CacheFixture::SetUp();
+    fill();
+  }
+  static void fill() {
     CodeCache c("machine");
     ASSERT_TRUE(c.enabled()) << "the linker wrote no build id";
     c.add("kernel a", {1, 2, 3});
@@ -47,6 +52,14 @@ TEST_F(CodeCacheTest, CodeThatOthersCouldHaveWrittenIsNotRun) {
   EXPECT_EQ(found(), 5003u);
   fs::permissions(dir_ / "cache", fs::perms::group_write, fs::perm_options::add);
   EXPECT_EQ(found(), 0u);
+}
+
+TEST_F(CodeCacheTest, AUmaskThatTrustsTheGroupChangesNothing) {
+  fs::remove_all(dir_ / "cache");
+  mode_t before = ::umask(002);
+  fill();
+  ::umask(before);
+  EXPECT_EQ(found(), 5003u);
 }
 
 TEST_F(CodeCacheTest, OffMeansOff) {

@@ -13,6 +13,7 @@ namespace lumen::engine {
 struct KeptWeight {
   enum From : uint8_t {
     Packed,  // in the packed cache, under `key`
+    Rows,    // there, too: rows that were put together, as they are
     Mapped,  // in the model file: `bytes` from `offset` of the tensor `key`
     Own,     // computed: in `data`
   } from = Own;

@@ -12,8 +12,8 @@
 #include <cstring>
 #include <filesystem>
 
-#include "base/atomic_file.h"
 #include "base/timeline.h"
+#include "engine/cache_file.h"
 
 namespace lumen::engine {
 namespace fs = std::filesystem;
@@ -23,7 +23,6 @@ namespace {
 constexpr char kMagic[8] = {'L', 'M', 'N', 'P', 'A', 'C', 'K', '\n'};
 constexpr uint32_t kVersion = 1;  // of this file's layout and of what packing writes
 constexpr uint64_t kPage = 4096;
-constexpr uint64_t kTail = 4096;  // kernels may read a little beyond a weight
 
 struct Head {
   char magic[8];
@@ -141,18 +140,22 @@ void PackedCache::check() {
   if (ahead_.valid()) ahead_.wait();
 }
 
+std::vector<uint64_t> PackedCache::place(const std::vector<uint64_t>& sizes) const {
+  std::vector<uint64_t> at = {up(sizeof(Head) + identity_.size() + sizes.size() * sizeof(IndexEntry), kPage)};
+  for (uint64_t n : sizes) at.push_back(up(at.back() + n, kPage));
+  return at;
+}
+
 bool PackedCache::write(const std::vector<Entry>& entries) const {
-  if (path_.empty()) return false;
+  std::vector<uint64_t> sizes;
+  for (const Entry& e : entries) sizes.push_back(e.bytes.size());
+  if (!fits(sizes)) return false;
+  std::vector<uint64_t> at = place(sizes);
+  uint64_t total = at.back() + kTail;
   std::vector<IndexEntry> index;
-  uint64_t at = up(sizeof(Head) + identity_.size() + entries.size() * sizeof(IndexEntry), kPage);
-  for (const Entry& e : entries) {
-    index.push_back({hash(e.key), at, e.bytes.size(), hash(e.bytes.data(), e.bytes.size())});
-    at = up(at + e.bytes.size(), kPage);
-  }
-  uint64_t total = at + kTail;
-  if (total > limit() / 2) return false;
+  for (size_t i = 0; i < entries.size(); ++i)
+    index.push_back({hash(entries[i].key), at[i], sizes[i], hash(entries[i].bytes.data(), sizes[i])});
   std::error_code ec;
-  fs::create_directories(fs::path(path_).parent_path(), ec);
   uint64_t there = 0;
   std::vector<Kept> files = kept_files(fs::path(path_).parent_path().string());
   for (const Kept& k : files) there += k.path == path_ ? 0 : k.bytes;
@@ -162,7 +165,7 @@ bool PackedCache::write(const std::vector<Entry>& entries) const {
     fs::remove(k.path, ec);
     there -= k.bytes;
   }
-  auto out = AtomicFile::create(path_);
+  auto out = create_cache_file(path_);
   if (!out) return false;
   std::string head(sizeof(Head), '\0');
   head += identity_;

@@ -3,8 +3,8 @@
 // files (path, size, time of change) it was made from; whatever does not fit is made again. Not being able to read or
 // write it costs the speed-up and nothing else.
 //
-// $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All files there together stay below
-// $LUMEN_CACHE_BYTES (default 4 GB): the ones unused the longest go first, and a model larger than a half of it is not kept.
+// $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All these files together
+// stay below $LUMEN_CACHE_BYTES (default 4 GB): the ones unused the longest go first, and a model larger than a half of it is not kept.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -37,6 +37,8 @@ class PackedCache {
   void check();
   // Bytes kept under `key` if there are `size` of them and check() found them intact; null otherwise.
   const uint8_t* find(const std::string& key, uint64_t size) const;
+  // Whether a file of entries of these sizes may be kept.
+  bool fits(const std::vector<uint64_t>& sizes) const { return !path_.empty() && place(sizes).back() + kTail <= limit() / 2; }
   // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
   bool write(const std::vector<Entry>& entries) const;
   bool enabled() const { return !path_.empty(); }
@@ -49,6 +51,9 @@ class PackedCache {
     uint64_t offset = 0, size = 0, checksum = 0;
     bool intact = false;
   };
+  static constexpr uint64_t kTail = 4096;  // kernels may read a little beyond a weight
+  // Where entries of these sizes begin, and where the last one ends.
+  std::vector<uint64_t> place(const std::vector<uint64_t>& sizes) const;
   void open();
   void check_some();
   std::string path_, identity_;

@@ -149,6 +149,7 @@ Result<Checkpoint> StartCache::open(const sema::Library& lib) {
 }
 
 void StartCache::reset(const sema::Library& lib, const Checkpoint& file, const ModelShape& shape) {
+  if (path_.empty()) return;
   content_ = digest(file);
   geometry_.clear();
   for (const CheckpointTensor& t : file.tensors())

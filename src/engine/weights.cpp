@@ -289,13 +289,13 @@ Result<BufferArg> WeightStore::make(const sema::Weight& w, const std::optional<f
   return made;
 }
 
-bool WeightStore::take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes) {
+bool WeightStore::take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes, bool rows) {
   auto mapped = target_.wrap(data, bytes);
   if (!mapped) return false;
   buffers_.push_back(mapped.take());
   made_[made_as] = {buffers_.back().get(), 0};
   packed_[key] = {made_[made_as], bytes};
-  packed_bytes_ += bytes;
+  if (!rows) packed_bytes_ += bytes;
   return true;
 }
 
@@ -309,37 +309,42 @@ void WeightStore::take_cached(const plan::Plan& plan) {
     if (!u.layout && bytes < kKeptRows) continue;
     std::string key = cache_key(*w->second, u.layout);
     const uint8_t* data = cache_->find(key, static_cast<uint64_t>(bytes));
-    if (data && !take_packed(layout_key(param, u.layout), key, data, bytes)) return;
+    if (data && !take_packed(layout_key(param, u.layout), key, data, bytes, !u.layout)) return;
   }
 }
 
 std::optional<std::vector<KeptWeight>> WeightStore::keep(const plan::Plan& plan) const {
   constexpr int64_t kMostOwn = int64_t{16} << 20;  // bytes of computed weights, all together: biases, scaled norms
   std::vector<KeptWeight> out;
+  std::vector<uint64_t> sizes;
+  for (const auto& [key, at] : packed_) sizes.push_back(static_cast<uint64_t>(at.second));
+  if (!cache_ || !cache_->fits(sizes)) return std::nullopt;
+  std::map<const uint8_t*, std::pair<const CheckpointTensor*, int64_t>> mapped;  // by first byte: tensors, their bytes
+  for (const CheckpointTensor& t : file_.tensors())
+    if (auto all = file_.data(t)) mapped[all->data] = {&t, static_cast<int64_t>(all->size)};
   int64_t own = 0;
   for (const plan::WeightUse& u : plan.weights) {
     const std::string& param = plan.function.values[u.param].name;
     const sema::Weight& w = *weights_.at(param);
     KeptWeight k;
     k.made_as = layout_key(param, u.layout);
-    if (u.layout) {
-      if (!cache_) return std::nullopt;
-      k.from = KeptWeight::Packed;
-      k.key = cache_key(w, *u.layout);
-      k.bytes = u.layout->bytes();
+    k.bytes = stored_bytes(w, u.layout);
+    if (std::string key = cache_key(w, u.layout); packed_.count(key)) {
+      k.from = u.layout ? KeptWeight::Packed : KeptWeight::Rows;
+      k.key = std::move(key);
       out.push_back(std::move(k));
       continue;
     }
     const BufferArg& at = made_.at(k.made_as);
     const uint8_t* data = at.buffer->host() ? at.buffer->host() + at.offset : nullptr;
     if (!data) return std::nullopt;
-    k.bytes = row_count(w.type) * bytes_per_row(w.type);
-    for (const CheckpointTensor& t : file_.tensors()) {
-      auto all = file_.data(t);
-      if (!all || data < all->data || data >= all->data + all->size) continue;
-      k.from = KeptWeight::Mapped;
-      k.key = t.name;
-      k.offset = data - all->data;
+    if (auto after = mapped.upper_bound(data); after != mapped.begin()) {
+      auto [first, tensor] = *std::prev(after);
+      if (data - first + k.bytes <= tensor.second) {
+        k.from = KeptWeight::Mapped;
+        k.key = tensor.first->name;
+        k.offset = data - first;
+      }
     }
     if (k.from == KeptWeight::Own) {
       if ((own += k.bytes) > kMostOwn) return std::nullopt;
@@ -371,9 +376,9 @@ std::optional<std::vector<BufferArg>> WeightStore::bind_kept(const std::vector<K
   std::vector<BufferArg> out;
   for (const KeptWeight& w : weights) {
     if (!made_.count(w.made_as)) {
-      if (w.from == KeptWeight::Packed) {
+      if (w.from == KeptWeight::Packed || w.from == KeptWeight::Rows) {
         const uint8_t* data = cache_->find(w.key, static_cast<uint64_t>(w.bytes));
-        if (!data || !take_packed(w.made_as, w.key, data, w.bytes)) return std::nullopt;
+        if (!data || !take_packed(w.made_as, w.key, data, w.bytes, w.from == KeptWeight::Rows)) return std::nullopt;
       } else {
         auto placed = place_kept(w);
         if (!placed) return std::nullopt;

@@ -34,7 +34,7 @@ class WeightStore {
   std::optional<std::vector<KeptWeight>> keep(const plan::Plan& plan) const;
   // Buffers of what keep() gave in an earlier run; nothing where one is not there any more.
   std::optional<std::vector<BufferArg>> bind_kept(const std::vector<KeptWeight>& weights);
-  int64_t packed_bytes() const { return packed_bytes_; }
+  int64_t packed_bytes() const { return packed_bytes_; }  // of weights in derived layouts
 
  private:
   // A weight's rows in the storage of its own type; `owned` holds what was computed rather than mapped.
@@ -51,7 +51,7 @@ class WeightStore {
   Status pack(const Rows& rows, const formats::PackedLayout& layout, BufferArg to);
   // Weights of the plan that the cache has.
   void take_cached(const plan::Plan& plan);
-  bool take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes);
+  bool take_packed(const std::string& made_as, const std::string& key, const uint8_t* data, int64_t bytes, bool rows);
   Result<BufferArg> place_kept(const KeptWeight& w);
   void release(const sema::WeightExpr& e);
   void remember(const sema::Weight& w, const std::optional<formats::PackedLayout>& layout, BufferArg made);
@@ -68,7 +68,7 @@ class WeightStore {
   std::vector<std::unique_ptr<DeviceBuffer>> buffers_;
   DeviceBuffer* slab_ = nullptr;  // packed weights share large buffers: whole 2 MB pages, few allocations
   int64_t slab_used_ = 0;
-  std::map<std::string, std::pair<BufferArg, int64_t>> packed_;  // by cache key: every packed weight and its bytes
+  std::map<std::string, std::pair<BufferArg, int64_t>> packed_;  // by cache key: every weight for the cache and its bytes
   bool unsaved_ = false;          // some of them are not in the cache yet
   std::thread saver_;
   int64_t packed_bytes_ = 0;

@@ -198,7 +198,8 @@ class Kernels(Base):
                             self.assertGreater(dots, 0)
                             # One of these products takes 4 codes a lane. Sums of a run become floats, and sums of the
                             # activations for the offset, which a single token's loop has no second group of rows to share with.
-                            self.assertGreaterEqual(4 * dots, 0.6 * run * floats, "codes that share one conversion to float")
+                            least = 0.6 if tokens == 1 else 0.75
+                            self.assertGreaterEqual(4 * dots, least * run * floats, "codes that share one conversion to float")
                             self.assertFalse({w for w in body if w.startswith(("vpmovzx", "vpmovsx", "vcvtps2", "vcvttps", "vgather", "call"))})
 
     def test_the_check_sees_a_float_loop(self):
