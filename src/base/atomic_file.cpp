@@ -97,9 +97,9 @@ Status AtomicFile::give_name() {
   return ok_status();
 }
 
-Status AtomicFile::commit() {
+Status AtomicFile::commit(bool durable) {
   LUMEN_CHECK(flush());
-  if (::fsync(fd_) != 0) return failed("flush to disk");
+  if (durable && ::fsync(fd_) != 0) return failed("flush to disk");
   LUMEN_CHECK(give_name());
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) return failed("rename the finished file");
   temporary_.clear();

@@ -19,7 +19,8 @@ class AtomicFile {
   ~AtomicFile();
 
   Status write(std::span<const uint8_t> bytes);
-  Status commit();  // flush to disk, then rename onto the target
+  // Flush to disk, then rename onto the target. Not durable: without the flush; a machine that stops may leave anything under the name.
+  Status commit(bool durable = true);
 
  private:
   explicit AtomicFile(std::string path) : path_(std::move(path)) {}

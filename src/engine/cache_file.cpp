@@ -89,7 +89,7 @@ bool write_cache_file(const std::string& path, CacheMagic magic, std::string_vie
   if (body.size() + sizeof h > kLargestCacheFile) return false;
   auto out = create_cache_file(path);
   return out && out->write({reinterpret_cast<const uint8_t*>(&h), sizeof h}) &&
-         out->write({reinterpret_cast<const uint8_t*>(body.data()), body.size()}) && out->commit();
+         out->write({reinterpret_cast<const uint8_t*>(body.data()), body.size()}) && out->commit(false);
 }
 
 void prune_beside(const std::string& path, size_t others) {

@@ -14,7 +14,8 @@ using CacheMagic = const char (&)[8];
 
 // Identity of this program, as the linker wrote it, in hex; empty where it did not.
 std::string build_id();
-// A new file in the cache directory, which is made where there is none, for its user alone whatever the umask.
+// A new file in the cache directory, which is made where there is none, for its user alone whatever the umask. Its checksums make flushing it
+// to disk needless.
 Result<AtomicFile> create_cache_file(const std::string& path);
 // What write_cache_file was given; empty where the file does not count. One that counts is used now: prune_beside looks at that.
 std::string read_cache_file(const std::string& path, CacheMagic magic);

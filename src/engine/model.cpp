@@ -39,7 +39,7 @@ Result<std::unique_ptr<Model>> Model::load(std::shared_ptr<const sema::Library> 
   if (!options.exact && !target->machine().gpu) cache = std::make_unique<PackedCache>(file->file_paths(), options.quantize);
   if (cache && !cache->enabled()) cache.reset();
   int threads = options.threads > 0 ? options.threads : std::max(1u, std::thread::hardware_concurrency());
-  m->store_ = std::make_unique<WeightStore>(*lib, *file, *target, threads, std::move(cache));
+  m->store_ = std::make_unique<WeightStore>(*lib, *file, *target, threads, std::move(cache), options.keeping);
   m->start_ = std::move(start);
   const ModelShape* kept = m->start_ ? m->start_->shape() : nullptr;
   if (kept) {

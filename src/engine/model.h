@@ -23,6 +23,7 @@ struct ModelOptions {
   int64_t sequences = 1;     // that may be in progress at once
   int64_t batch = 512;       // most tokens in one step
   std::function<void(int64_t done, int64_t total)> progress;  // bytes of weights prepared
+  std::function<void(int64_t done, int64_t total)> keeping;   // bytes of them written to the cache, while the model's end waits for that
 };
 
 // One step's tokens. seq numbers rows of `pages`; positions of a sequence's tokens ascend.

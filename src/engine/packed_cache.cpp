@@ -71,7 +71,14 @@ uint64_t PackedCache::limit() {
   std::string given = env("LUMEN_CACHE_BYTES");
   uint64_t n = 0;
   auto [end, error] = std::from_chars(given.data(), given.data() + given.size(), n);
-  return !given.empty() && error == std::errc() && end == given.data() + given.size() ? n : uint64_t{4} << 30;
+  if (!given.empty() && error == std::errc() && end == given.data() + given.size()) return n;
+  uint64_t there = 0;
+  for (const Kept& k : kept_files(directory())) there += k.bytes;
+  fs::path disk = directory();
+  std::error_code ec;
+  while (!fs::exists(disk, ec) && disk.has_relative_path()) disk = disk.parent_path();
+  fs::space_info space = fs::space(disk, ec);
+  return ec ? 0 : (space.available + there) / 4;
 }
 
 PackedCache::PackedCache(const std::vector<std::string>& files, const std::string& way) {
@@ -146,7 +153,7 @@ std::vector<uint64_t> PackedCache::place(const std::vector<uint64_t>& sizes) con
   return at;
 }
 
-bool PackedCache::write(const std::vector<Entry>& entries) const {
+bool PackedCache::write(const std::vector<Entry>& entries, std::atomic<int64_t>* done) const {
   std::vector<uint64_t> sizes;
   for (const Entry& e : entries) sizes.push_back(e.bytes.size());
   if (!fits(sizes)) return false;
@@ -185,9 +192,11 @@ bool PackedCache::write(const std::vector<Entry>& entries) const {
     return true;
   };
   if (!put(head.data(), head.size())) return false;
-  for (size_t i = 0; i < entries.size(); ++i)
+  for (size_t i = 0; i < entries.size(); ++i) {
     if (!pad_to(index[i].offset) || !put(entries[i].bytes.data(), entries[i].bytes.size())) return false;
-  return pad_to(total) && out->commit();
+    if (done) *done += static_cast<int64_t>(entries[i].bytes.size());
+  }
+  return pad_to(total) && out->commit(false);
 }
 
 }  // namespace lumen::engine

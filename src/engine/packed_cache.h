@@ -4,7 +4,8 @@
 // write it costs the speed-up and nothing else.
 //
 // $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All these files together
-// stay below $LUMEN_CACHE_BYTES (default 4 GB): the ones unused the longest go first, and a model larger than a half of it is not kept.
+// stay below $LUMEN_CACHE_BYTES (default: a quarter of what the disk would have free without them): the ones unused the longest go first, and a model
+// larger than a half of it is not kept.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -40,7 +41,8 @@ class PackedCache {
   // Whether a file of entries of these sizes may be kept.
   bool fits(const std::vector<uint64_t>& sizes) const { return !path_.empty() && place(sizes).back() + kTail <= limit() / 2; }
   // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
-  bool write(const std::vector<Entry>& entries) const;
+  // `written` counts the entries' bytes meanwhile.
+  bool write(const std::vector<Entry>& entries, std::atomic<int64_t>* written = nullptr) const;
   bool enabled() const { return !path_.empty(); }
 
   static std::string directory();  // empty: off

@@ -139,6 +139,15 @@ TEST_F(PackedCacheTest, TheOldestGiveWay) {
   EXPECT_FALSE(write()) << "more than half of the limit";
 }
 
+TEST_F(PackedCacheTest, UnlessToldItTakesAQuarterOfTheFreeDisk) {
+  fs::space_info disk = fs::space(dir_);
+  uint64_t most = PackedCache::limit();
+  EXPECT_LE(most, disk.available / 4 + (uint64_t{1} << 30));  // others write, too
+  EXPECT_GE(most + (uint64_t{1} << 30), disk.available / 4);
+  ::setenv("LUMEN_CACHE", "off", 1);
+  EXPECT_FALSE(PackedCache({model_.string()}).fits({1}));
+}
+
 TEST_F(PackedCacheTest, TwoWritersBothSucceed) {
   std::thread a([&] { for (int i = 0; i < 20; ++i) EXPECT_TRUE(write()); });
   for (int i = 0; i < 20; ++i) {

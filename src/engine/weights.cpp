@@ -2,7 +2,7 @@
 #include "engine/weights.h"
 
 #include <algorithm>
-#include <atomic>
+#include <chrono>
 #include <cstring>
 
 #include "compiler/ir/interp.h"
@@ -44,14 +44,18 @@ static std::string cache_key(const sema::Weight& w, const std::optional<formats:
   return s;
 }
 
-WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache)
-    : lib_(lib), file_(file), target_(target), team_(threads), cache_(std::move(cache)) {}
+WeightStore::WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache,
+                         std::function<void(int64_t, int64_t)> keeping)
+    : lib_(lib), file_(file), target_(target), team_(threads), cache_(std::move(cache)), keeping_(std::move(keeping)) {}
 
 void WeightStore::know(const sema::ModelInstance& model) {
   for (const sema::Weight& w : model.weights) weights_[w.param] = &w;
 }
 
 WeightStore::~WeightStore() {
+  using namespace std::chrono_literals;
+  for (; keeping_ && saver_.joinable() && saved_ < to_save_; std::this_thread::sleep_for(20ms)) keeping_(saved_, to_save_);
+  if (keeping_ && to_save_ > 0) keeping_(to_save_, to_save_);
   if (saver_.joinable()) saver_.join();
 }
 
@@ -397,7 +401,12 @@ void WeightStore::save() {
   std::vector<PackedCache::Entry> entries;
   for (const auto& [key, at] : packed_)
     entries.push_back({key, {at.first.buffer->host() + at.first.offset, static_cast<size_t>(at.second)}});
-  saver_ = std::thread([this, entries = std::move(entries)] { cache_->write(entries); });
+  saved_ = to_save_ = 0;
+  for (const PackedCache::Entry& e : entries) to_save_ += static_cast<int64_t>(e.bytes.size());
+  saver_ = std::thread([this, entries = std::move(entries)] {
+    cache_->write(entries, &saved_);
+    saved_ = to_save_;
+  });
 }
 
 Result<std::vector<BufferArg>> WeightStore::bind(const plan::Plan& plan, const std::function<void(int64_t, int64_t)>& progress) {

@@ -2,6 +2,7 @@
 // mapped file; one that kernels want in a derived layout is read from the packed cache, or packed by all threads, its pages of
 // the file let go, and all of them written to the cache in the background.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,8 +21,9 @@ namespace lumen::engine {
 
 class WeightStore {
  public:
-  WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache);
-  ~WeightStore();  // waits for the cache to be written
+  WeightStore(const sema::Library& lib, const Checkpoint& file, Target& target, int threads, std::unique_ptr<PackedCache> cache,
+              std::function<void(int64_t, int64_t)> keeping = {});
+  ~WeightStore();  // waits for the cache to be written, telling `keeping(done, total)` in bytes
   // What bind() makes weights of; outlives this.
   void know(const sema::ModelInstance& model);
   // Begins to read what the cache has, on a thread of its own: bind() will come.
@@ -70,6 +72,9 @@ class WeightStore {
   int64_t slab_used_ = 0;
   std::map<std::string, std::pair<BufferArg, int64_t>> packed_;  // by cache key: every weight for the cache and its bytes
   bool unsaved_ = false;          // some of them are not in the cache yet
+  std::function<void(int64_t, int64_t)> keeping_;
+  std::atomic<int64_t> saved_{0};  // bytes written of to_save_, both of what saver_ writes
+  int64_t to_save_ = 0;
   std::thread saver_;
   int64_t packed_bytes_ = 0;
 };

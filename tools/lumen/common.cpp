@@ -100,6 +100,7 @@ Result<Opened> open_chosen(const Arguments& a, const ModelChoice& c, int64_t seq
   o.context = c.context;
   o.sequences = sequences;
   o.progress = progress_bar("loading");
+  o.keeping = progress_bar("keeping packed weights for the next start");
   LUMEN_TRY(opened, runtime::open_model(c.model, library, target, o));
   static_cast<runtime::OpenModel&>(out) = std::move(opened);
   return out;
