@@ -5,7 +5,7 @@
 //
 // $LUMEN_CACHE names the directory ("off": no cache); default: $XDG_CACHE_HOME/lumen or ~/.cache/lumen. All these files together
 // stay below $LUMEN_CACHE_BYTES (default: a quarter of what the disk would have free without them): the ones unused the longest go first, and a model
-// larger than a half of it is not kept.
+// larger than that is not kept.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -39,7 +39,7 @@ class PackedCache {
   // Bytes kept under `key` if there are `size` of them and check() found them intact; null otherwise.
   const uint8_t* find(const std::string& key, uint64_t size) const;
   // Whether a file of entries of these sizes may be kept.
-  bool fits(const std::vector<uint64_t>& sizes) const { return !path_.empty() && place(sizes).back() + kTail <= limit() / 2; }
+  bool fits(const std::vector<uint64_t>& sizes) const { return !path_.empty() && place(sizes).back() + kTail <= limit(); }
   // Replaces the file. True when it was written; false: off, too large, or the disk would not have it.
   // `written` counts the entries' bytes meanwhile.
   bool write(const std::vector<Entry>& entries, std::atomic<int64_t>* written = nullptr) const;

@@ -135,8 +135,8 @@ TEST_F(PackedCacheTest, TheOldestGiveWay) {
   uintmax_t total = 0;
   for (const auto& e : fs::directory_iterator(dir_ / "cache")) total += e.file_size();
   EXPECT_LE(total, 80000u);
-  ::setenv("LUMEN_CACHE_BYTES", "30000", 1);
-  EXPECT_FALSE(write()) << "more than half of the limit";
+  ::setenv("LUMEN_CACHE_BYTES", "20000", 1);
+  EXPECT_FALSE(write()) << "more than the limit";
 }
 
 TEST_F(PackedCacheTest, UnlessToldItTakesAQuarterOfTheFreeDisk) {
