@@ -188,16 +188,8 @@ class Directory {
 
   Result<std::vector<uint8_t>> encode(const CheckpointTensor& t, const ir::Type& from, const ir::FormatRef& format,
                                       const std::vector<int64_t>& dims, size_t number) {
-    const uint8_t* data = nullptr;
-    std::shared_ptr<Buffer> blocks;
-    if (from.format && engine::has_field_tensors(*from.format)) {
-      LUMEN_TRY(assembled, engine::assemble_blocks(*from.format, in_, t, team_));
-      blocks = assembled;
-      data = blocks->data();
-    } else {
-      LUMEN_TRY(view, in_.data(t));
-      data = view.data;
-    }
+    std::shared_ptr<Buffer> together;
+    LUMEN_TRY(data, engine::whole_rows(from, in_, t, team_, together));
     Recoder recoder(team_, from, ir::Type{DType::F32, format, {}});
     MemorySink sink(static_cast<size_t>(dims[0] * ir::row_bytes(*format, dims[1])));
     LUMEN_CHECK(recoder.run(data, dims[0], dims[1], {}, in_.path() + ": tensor " + std::string(t.name), sink, [&](int64_t n) {

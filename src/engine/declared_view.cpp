@@ -171,16 +171,12 @@ class View {
     if (e.kind == WeightExpr::Tensor) {
       const CheckpointTensor* t = file_.find_tensor(e.name);
       if (!t) return Error{file_.path() + ": no tensor " + e.name};
-      LUMEN_TRY(data, file_.data(*t));
       LUMEN_TRY(type, tensor_type(lib_, file_, *t));
       if (!type.format && !is_float(type.scalar)) return Error{file_.path() + ": tensor " + e.name + ": expected floats"};
       Rows r{type, {}, {}};
-      const uint8_t* first = data.data;
-      if (type.format && has_field_tensors(*type.format)) {
-        LUMEN_TRY(blocks, assemble_blocks(*type.format, file_, *t, team_));
-        first = blocks->data();
-        r.owned.push_back(std::move(blocks));
-      }
+      std::shared_ptr<Buffer> together;
+      LUMEN_TRY(first, whole_rows(type, file_, *t, team_, together));
+      if (together) r.owned.push_back(std::move(together));
       int64_t n = 1;
       for (int i = 0; i + 1 < type.rank(); ++i) n *= type.dims[static_cast<size_t>(i)].value;
       for (int64_t i = 0; i < n; ++i) r.row.push_back(first + i * r.bytes());
@@ -284,9 +280,10 @@ class View {
     return ok_status();
   }
 
+  // The view has no tensors beside a weight: a number that stands for a format with fields there would be read without them.
   Result<uint32_t> type_id(const ir::Type& t) {
     std::string name = t.format ? t.format->name : std::string(lumen::name(t.scalar));
-    const ast::FormatDecl* decl = lib_.format_decl(name);
+    const ast::FormatDecl* decl = t.format && has_field_tensors(*t.format) ? nullptr : lib_.format_decl(name);
     if (decl && decl->gguf && decl->gguf->kind == ast::ExprKind::Int) return static_cast<uint32_t>(decl->gguf->ival);
     if (!t.format) return Error{file_.path() + ": no .lum file declares the GGUF type of " + name};
     auto [it, fresh] = private_.emplace(name, kFirstPrivateType + static_cast<uint32_t>(private_.size()));

@@ -19,8 +19,9 @@ struct GgufKey {
   std::variant<std::string, uint32_t, bool, std::vector<std::string_view>, std::vector<std::string>, std::vector<int32_t>, std::vector<float>> value;
 };
 
-// Tensors whose rows stay where they are keep pointing into `file`, which the view keeps. Formats with a GGUF number keep
-// it; those without one get private numbers. Errors: a declaration without names of that kind, or with ones that cannot be undone.
+// Tensors whose rows stay where they are keep pointing into `file`, which the view keeps; all others are made now and held with it. Formats
+// with a GGUF number keep it; those without one, or with fields in tensors beside the weight, get private numbers: their blocks are whole
+// here. Errors: a declaration without names of that kind, or with ones that cannot be undone.
 Result<Checkpoint> gguf_view(const sema::Library& lib, std::shared_ptr<const Checkpoint> file, const std::vector<GgufKey>& more);
 
 // What stands in a Hugging Face directory: the tensors by their names there (their types still GGUF's, by number), and the members of its

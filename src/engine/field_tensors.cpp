@@ -127,6 +127,12 @@ bool has_field_tensors(const ir::FormatType& f) {
   return false;
 }
 
+bool fields_apart(const ir::FormatType& f, const Checkpoint& file, const CheckpointTensor& weight) {
+  for (const ir::FormatField& field : f.fields)
+    if (!field.beside.empty() && !file.find_tensor(tensor_beside(weight.name, field.beside))) return false;
+  return has_field_tensors(f);
+}
+
 Result<std::vector<int64_t>> field_tensor_dims(const ir::FormatType& f, const Checkpoint& file, const CheckpointTensor& weight) {
   Places places(f, file, weight);
   LUMEN_CHECK(places.find());
@@ -147,6 +153,17 @@ Result<std::shared_ptr<Buffer>> assemble_blocks(const ir::FormatType& f, const C
       for (const Place& p : places.places()) copy_field(p, n, places.blocks(), f.block_bytes, out->data() + n * row_bytes);
   });
   return out;
+}
+
+Result<const uint8_t*> whole_rows(const ir::Type& type, const Checkpoint& file, const CheckpointTensor& weight, ThreadTeam& team,
+                                  std::shared_ptr<Buffer>& together) {
+  if (type.format && fields_apart(*type.format, file, weight)) {
+    LUMEN_TRY(blocks, assemble_blocks(*type.format, file, weight, team));
+    together = std::move(blocks);
+    return static_cast<const uint8_t*>(together->data());
+  }
+  LUMEN_TRY(data, file.data(weight));
+  return data.data;
 }
 
 }  // namespace lumen::engine

@@ -373,6 +373,13 @@ class ScaledNvfp4(Base):
         want = self.logits(plain, "--exact")
         self.assertLess(np.abs(self.logits(path, "--exact") - want).max(), 1e-4 * np.abs(want).max())
         self.assertLess(np.abs(self.logits(path) - want).max(), 0.05 * np.abs(want).max())
+        out = self.dir / "scaled_mlx"  # the factor beside the weight is a part of its values, in another kind of file as well
+        self.ok("quantize", path, out, "--format", "mlx_affine<8, 64>", "--keep-embeddings")
+        t = read_safetensors(out / "model.safetensors")
+        for n, v in values.items():
+            l = int(n.split(".")[1])
+            got = mlx_affine(t, f"model.layers.{l}.mlp.down_proj", 8, 64) / np.float32(scale(l))
+            self.assertLess(np.abs(got - v).max(), 0.01 * np.abs(v).max())
         unscaled = self.logits(self.written("unscaled.gguf", None)[0], "--exact")
         self.assertGreater(np.abs(unscaled - want).max(), 0.1 * np.abs(want).max())
         # Quantised again, the factor is in the weights, and its tensor is gone; what stays keeps it.
