@@ -121,20 +121,28 @@ Error nothing_fits(const Checkpoint& in, const Recipe& recipe, const QuantizeRep
 Status write_recoded(ThreadTeam& team, const Checkpoint& in, const TensorPlan& p, QuantizedTensor& q, ByteSink& sink,
                      const std::function<void(int64_t)>& progress) {
   const CheckpointTensor& t = *p.tensor;
-  LUMEN_TRY(data, in.data(t));
-  const uint8_t* rows = data.data;
   std::shared_ptr<Buffer> together;
-  if (p.from.format && engine::has_field_tensors(*p.from.format)) {
-    LUMEN_TRY(blocks, engine::assemble_blocks(*p.from.format, in, t, team));
-    together = std::move(blocks);
-    rows = together->data();
-  }
+  LUMEN_TRY(rows, engine::whole_rows(p.from, in, t, team, together));
   Recoder recoder(team, p.from, p.to);
   int64_t k = t.dims.back();
   LUMEN_CHECK(recoder.run(rows, t.element_count() / k, k, p.importance, in.path() + ": tensor " + q.name, sink, progress));
   q.rms_error = recoder.rms_error();
   in.release(t);
   return ok_status();
+}
+
+// A GGUF file would hold the fields of such a format in tensors beside the weight, and a view of a directory has put them into blocks.
+bool cannot_stay(const ir::FormatType& f, const Checkpoint& in, const CheckpointTensor& t) {
+  return engine::has_field_tensors(f) && !engine::fields_apart(f, in, t);
+}
+
+// Private types that the input names and no tensor of the output has.
+void forget_private_types(const Checkpoint& in, const std::set<uint32_t>& used, GgufWriter& w) {
+  auto is_used = [&](std::string_view key) {
+    return std::any_of(used.begin(), used.end(), [&](uint32_t id) { return key.starts_with(std::string(kFormatKeyPrefix) + std::to_string(id) + "."); });
+  };
+  for (const MetaEntry& e : in.metadata())
+    if (e.key.starts_with(kFormatKeyPrefix) && !is_used(e.key)) w.remove(e.key);
 }
 
 // Names of tensors whose numbers go into what becomes of the weights that they stand beside.
@@ -209,6 +217,11 @@ Result<std::vector<TensorPlan>> plan_tensors(const sema::Library& lib, const Che
     q.weighted = !p.importance.weights.empty();
   }
   if (!any) return nothing_fits(in, o.recipe, report);
+  for (size_t i = 0; i < plans.size(); ++i)
+    if (const ir::FormatRef& f = plans[i].from.format; f && report.tensors[i].to.empty() && cannot_stay(*f, in, *plans[i].tensor))
+      return Error{in.path() + ": tensor " + report.tensors[i].name + ": " + report.tensors[i].why + ", and it is in the format " + f->name +
+                       ", which is not written as GGUF; expected another format for it (--tensor)",
+                   true};
   return plans;
 }
 
@@ -230,12 +243,14 @@ Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, 
     if (name_of(p.to) != name_of(p.from)) total += p.tensor->element_count();
   std::set<std::string> gone = used_up(plans);
   ThreadTeam team(std::max(1, o.threads));
+  std::set<uint32_t> used;
   for (size_t i = 0; i < plans.size(); ++i) {
     const TensorPlan& p = plans[i];
     const CheckpointTensor& t = *p.tensor;
     QuantizedTensor& q = report.tensors[i];
     if (gone.count(q.name)) continue;
     if (q.to.empty()) {
+      used.insert(t.type_id);
       w.add_tensor(q.name, t.dims, t.type_id, q.bytes_after, [&in, &t](ByteSink& sink) -> Status {
         LUMEN_TRY(data, in.data(t));
         return sink.write(data.bytes());
@@ -243,6 +258,7 @@ Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, 
       continue;
     }
     LUMEN_TRY(id, numbers.of(p.to));
+    used.insert(id);
     if (id >= kFirstPrivateType) {
       std::string key = std::string(kFormatKeyPrefix) + std::to_string(id);
       w.set(key + ".name", p.to.format->name);
@@ -255,6 +271,7 @@ Result<QuantizeReport> quantize(const sema::Library& lib, const Checkpoint& in, 
       });
     });
   }
+  forget_private_types(in, used, w);
   LUMEN_CHECK(w.write(out));
   std::erase_if(report.tensors, [&](const QuantizedTensor& q) { return gone.count(q.name) != 0; });
   return report;

@@ -39,7 +39,7 @@ Result<std::optional<ir::Type>> private_element(const sema::Library& lib, const 
   if (!file.find(private_name_key(id))) return std::optional<ir::Type>();
   LUMEN_TRY(text, file.get_string(private_name_key(id)));
   std::string name(text), kind = file.path() + ": tensors of type " + std::to_string(id) + " are in the format " + lumen::quoted(name);
-  if (!lib.format_decl(name))
+  if (!lib.format_decl(name.substr(0, name.find('<'))))
     return Error{
         kind +
         ", which no .lum file at hand declares; --lum DIR adds your own, --trust-embedded-formats takes the declaration in the file"};

@@ -300,6 +300,29 @@ class Quantised(Directory):
                 self.write(tensors, config(quantization={"bits": bits, "group_size": group, "mode": mode}))
                 self.expect(values)
 
+    def test_to_gguf(self):
+        """Of every layout: the values in a GGUF file are those of the directory."""
+        out = self.path / "out.gguf"
+        for mode, bits, group in [("mxfp4", 4, 32), ("mxfp8", 8, 32), ("nvfp4", 4, 16), ("affine", 4, 64), ("affine", 3, 32)]:
+            with self.subTest((mode, bits)):
+                tensors, values = self.quantised(lambda n: (mode, bits, group))
+                self.write(tensors, config(quantization={"bits": bits, "group_size": group, "mode": mode}))
+                self.converted(out, values, "--format", "f32")
+                if (mode, bits) != ("mxfp4", 4):
+                    continue
+                self.converted(out, values, "--format", "mxfp4")  # the same codes and scales in another order
+                self.assertNotIn(b"lumen.format.", out.read_bytes())
+                r = lumen("quantize", self.path, out, "--format", "f32", "--keep-embeddings")
+                self.assertIn("token_embd.weight", r.stderr.decode())
+                self.assertIn("mlx_mxfp4, which is not written as GGUF", r.stderr.decode())
+
+    def converted(self, out, values, *options):
+        r = lumen("quantize", self.path, out, *options)
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        r = lumen("logits", out, "--tokens", ",".join(map(str, TOKENS)), "--json", "--exact")
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        self.assertLess(np.abs(np.array(json.loads(r.stdout)["logits"][0]) - reference(values)).max(), 1e-3)
+
     def test_mixed_recipe(self):
         def recipe(n):
             return None if "lm_head" in n else ("affine", 8, 32) if "embed" in n or "layers.0.mlp.down" in n else ("mxfp4", 4, 32) if "v_proj" in n else ("affine", 3, 64)
@@ -333,6 +356,7 @@ class Quantised(Directory):
                     values[n] = values[n] * spread
                 self.write(tensors, config(quantization_config={"quant_method": "fp8"}))
                 self.expect(values)
+                self.converted(self.path / "out.gguf", values, "--format", "f32")
 
     def test_what_is_wrong(self):
         tensors, _ = self.quantised(lambda n: ("affine", 4, 64))
