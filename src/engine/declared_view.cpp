@@ -10,6 +10,7 @@
 #include "checkpoint/gguf_reader.h"
 #include "compiler/formats/row_decoder.h"
 #include "compiler/sema/model.h"
+#include "compiler/sema/value.h"
 #include "engine/checkpoint_source.h"
 #include "engine/gguf_source.h"
 #include "engine/field_tensors.h"
@@ -63,6 +64,8 @@ class Answering : public sema::ModelSource {
     (void)name;
     if (auto v = model_.config.find(now_); v != model_.config.end()) {  // rows_of
       auto* n = std::get_if<int64_t>(&v->second);
+      auto* b = std::get_if<bool>(&v->second);  // rows_of(x) < 0 is how a declaration asks whether x is there: yes gives false
+      if (b && *b) return std::optional<TensorInfo>();
       return std::optional<TensorInfo>(TensorInfo{{DType::F32, nullptr, {ir::Dim(n ? *n : 1), ir::Dim(1)}}});
     }
     auto w = weights_.find(now_);
@@ -139,6 +142,7 @@ class View {
     Answering answering(own_, *decl, kind, file_.path());
     LUMEN_TRY(theirs, sema::instantiate(lib_, *decl, answering));
     theirs_ = std::move(theirs);
+    LUMEN_CHECK(check_config(kind));
     keys_ = answering.keys();
     kind_ = kind;
     c_.path = file_.path();
@@ -146,6 +150,17 @@ class View {
     c_.version = 3;
     c_.storage = kept_;
     return ok_status();
+  }
+
+  // What the other kind has no key for reverts to what the declaration takes without one. Where that makes no other forward pass, it may.
+  Status check_config(const std::string& kind) const {
+    std::string lost;
+    for (const auto& [name, value] : own_.config)
+      if (auto there = theirs_.config.find(name); there != theirs_.config.end() && there->second != value)
+        lost += (lost.empty() ? "" : ", ") + name + " (" + sema::to_text(value) + " here, " + sema::to_text(there->second) + " there)";
+    if (lost.empty() || ir::print(own_.forward) == ir::print(theirs_.forward)) return ok_status();
+    return Error{file_.path() + ": the declaration of '" + decl_->name + "' has no " + kind + " key to say this: " + lost +
+                 "; expected settings that it can say"};
   }
 
   Status add_tensors() {

@@ -203,6 +203,44 @@ class Plain(Directory):
         r = lumen("logits", self.path, "--tokens", "1")
         self.assertIn("scales rope by a rule that this model does not know", r.stderr.decode())
 
+    def test_settings_in_gguf(self):
+        """What config.json says stands in a GGUF file as well, or there is none."""
+        out, w = self.path / "out.gguf", tiny(self.rng)
+
+        def convert(**cfg):
+            self.write(self.plain(w), config(**cfg))
+            return lumen("quantize", self.path, out, "--format", "f16")
+
+        def answers(path):
+            return json.loads(lumen("logits", path, "--tokens", ",".join(map(str, TOKENS)), "--json", "--exact").stdout)["logits"][0]
+
+        self.assertEqual(convert(model_type="mistral", architectures=["MistralForCausalLM"], sliding_window=3).returncode, 0)
+        with_window, of_directory = np.array(answers(out)), np.array(answers(self.path))
+        self.assertLess(np.abs(with_window - of_directory).max(), 0.05)
+        self.assertEqual(convert().returncode, 0)
+        self.assertGreater(np.abs(with_window - answers(out)).max(), 0.1)
+        llama3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+        self.assertEqual(convert(rope_scaling=llama3).returncode, 0)
+        r = convert(rope_scaling={**llama3, "low_freq_factor": 2.0}, model_type="llama")
+        self.assertNotEqual(r.returncode, 0)
+        self.assertIn("no gguf key to say this: rope_low (2 here, 1 there)", r.stderr.decode().replace(".0", ""))
+
+    def test_layers_with_windows_in_gguf(self):
+        w = {"model.embed_tokens.weight": (V, D), "model.norm.weight": (D,)}
+        for l in range(LAYERS):
+            p = f"model.layers.{l}."
+            w |= {p + n + "_layernorm.weight": (D,) for n in ("input", "post_attention", "pre_feedforward", "post_feedforward")}
+            w |= {p + f"self_attn.{n}_norm.weight": (C,) for n in "qk"}
+            w |= {p + "self_attn.q_proj.weight": (H * C, D), p + "self_attn.k_proj.weight": (G * C, D), p + "self_attn.v_proj.weight": (G * C, D),
+                  p + "self_attn.o_proj.weight": (D, H * C), p + "mlp.gate_proj.weight": (M, D), p + "mlp.up_proj.weight": (M, D), p + "mlp.down_proj.weight": (D, M)}
+        w = {n: (self.rng.standard_normal(shape) / 10).astype(np.float32) for n, shape in w.items()}
+        for layers, kept in [(["sliding_attention", "full_attention"], True), (["full_attention", "sliding_attention"], False)]:
+            self.write(self.plain(w), config(architectures=["Gemma3ForCausalLM"], head_dim=C, sliding_window=3, sliding_window_pattern=2, layer_types=layers,
+                                             query_pre_attn_scalar=C, hidden_activation="gelu_pytorch_tanh"))
+            r = lumen("quantize", self.path, self.path / "out.gguf", "--format", "f16")
+            self.assertEqual(r.returncode == 0, kept, r.stderr.decode())
+        self.assertIn("no gguf key to say this: windowed", r.stderr.decode())
+
     def test_shards(self):
         w = tiny(self.rng)
         names = list(w)

@@ -478,6 +478,8 @@ class Mlx(Base):
         logits = lambda path: np.array(json.loads(self.ok("logits", path, "--tokens", "1,5,9,200", "--exact", "--json"))["logits"][0])
         a, b = logits(self.model), logits(out)
         self.assertLess(np.abs(a - b).max(), 0.1 * np.abs(a).max())
+        partial = write_model(self.dir / "partial.gguf", self.w, **{"attention.key_length": D // H, "rope.dimension_count": D // H // 2})
+        self.refused(1, "quantize", partial, self.dir / "never", "--format", "mlx_affine<4, 64>", says=["no hf key to say this: F (16 here, 32 there)"])
         factors = self.dir / "factors.gguf"
         write_model(factors, {**self.w, "rope_freqs.weight": np.ones(D // H // 2, np.float32)})
         self.refused(1, "quantize", factors, self.dir / "never", "--format", "mlx_affine<4, 64>", says="no hf name for the weight rope_factors")
