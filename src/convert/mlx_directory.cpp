@@ -34,6 +34,13 @@ struct Output {
   TensorProducer producer;
 };
 
+// "a/b/" -> "a/b": names are made by appending to it.
+std::string without_slash(std::string path) {
+  path = fs::path(path).lexically_normal().string();
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  return path;
+}
+
 class MemorySink : public ByteSink {
  public:
   explicit MemorySink(size_t bytes) { out.reserve(bytes); }
@@ -48,15 +55,16 @@ class Directory {
  public:
   Directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts, std::string out,
             const QuantizeOptions& o, const ast::FormatDecl& decl)
-      : lib_(lib), in_(in), texts_(texts), out_(std::move(out)), o_(o), decl_(decl), team_(std::max(1, o.threads)) {}
+      : lib_(lib), in_(in), texts_(texts), out_(without_slash(std::move(out))), o_(o), decl_(decl), team_(std::max(1, o.threads)) {}
 
   Result<QuantizeReport> write() {
     std::error_code ec;
     if (fs::exists(out_, ec)) return Error{out_ + ": it is there already; expected a new directory", true};
     LUMEN_CHECK(plan());
     part_ = out_ + ".part";
-    fs::remove_all(part_, ec);
-    if (!fs::create_directories(part_, ec)) return Error{part_ + ": " + ec.message()};
+    if (fs::path parent = fs::path(part_).parent_path(); !parent.empty()) fs::create_directories(parent, ec);
+    if (!fs::create_directory(part_, ec))  // made here and now, so that it may be removed again
+      return Error{part_ + ": " + (ec ? ec.message() : "it is there already, of an interrupted run or a running one; expected no such directory"), true};
     Status done = fill();
     if (done) {
       fs::rename(part_, out_, ec);

@@ -498,6 +498,16 @@ class Mlx(Base):
         self.refused(2, "quantize", self.source, self.dir / "never", "--format", "mlx_mxfp8", says="cannot be written")
         self.assertEqual([p for p in self.dir.iterdir() if p.name.startswith("never")], [])
 
+    def test_name_of_the_output(self):
+        self.ok("quantize", self.source, f"{self.dir}/deep/with_slash//", "--format", "mlx_affine<4, 64>")
+        self.assertEqual([p.name for p in (self.dir / "deep").iterdir()], ["with_slash"])
+        self.assertTrue((self.dir / "deep/with_slash/config.json").exists())
+        mine = self.dir / "mine.part"
+        mine.mkdir()
+        (mine / "kept.txt").write_text("x")
+        self.refused(2, "quantize", self.source, self.dir / "mine", "--format", "mlx_affine<4, 64>", says=["mine.part", "it is there already"])
+        self.assertEqual([p.name for p in mine.iterdir()], ["kept.txt"])
+
 
 @unittest.skipUnless(MODEL.exists(), f"{MODEL} is not there")
 class Smollm2(Base):
