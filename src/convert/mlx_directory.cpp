@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "base/json.h"
 #include "base/json_text.h"
@@ -51,11 +52,18 @@ class MemorySink : public ByteSink {
   std::vector<uint8_t> out;
 };
 
+// A tensor of the input, and why it cannot change; empty: a recipe may choose.
+struct Planned {
+  const CheckpointTensor* tensor;
+  ir::Type from;
+  std::string why;
+};
+
 class Directory {
  public:
   Directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts, std::string out,
-            const QuantizeOptions& o, const ast::FormatDecl& decl)
-      : lib_(lib), in_(in), texts_(texts), out_(without_slash(std::move(out))), o_(o), decl_(decl), team_(std::max(1, o.threads)) {}
+            const QuantizeOptions& o)
+      : lib_(lib), in_(in), texts_(texts), out_(without_slash(std::move(out))), o_(o), team_(std::max(1, o.threads)) {}
 
   Result<QuantizeReport> write() {
     std::error_code ec;
@@ -76,80 +84,122 @@ class Directory {
   }
 
  private:
-  // The format for a weight whose numbers are `scalar`: types among its parameters become that.
-  Result<ir::FormatRef> format_for(DType scalar) const {
-    std::string name = o_.recipe.format.substr(0, o_.recipe.format.find('<'));
+  // The format named so for a weight whose numbers are `scalar`: types among its parameters that the name leaves out become that.
+  Result<ir::FormatRef> format_for(const std::string& text, DType scalar) const {
+    const ast::FormatDecl* decl = mlx_declaration(lib_, text);
+    if (!decl) return Error{text + ": expected a format that says what MLX calls it; a directory's tensors take such a one or stay", true};
     std::string params;
-    if (size_t open = o_.recipe.format.find('<'); open != std::string::npos)
-      params = o_.recipe.format.substr(open + 1, o_.recipe.format.rfind('>') - open - 1);
+    if (size_t open = text.find('<'); open != std::string::npos) params = text.substr(open + 1, text.rfind('>') - open - 1);
     size_t given = params.empty() ? 0 : 1 + static_cast<size_t>(std::count(params.begin(), params.end(), ','));
-    for (size_t i = given; i < decl_.generics.size() && decl_.generics[i].kind == "float"; ++i)
+    for (size_t i = given; i < decl->generics.size() && decl->generics[i].kind == "float"; ++i)
       params += (params.empty() ? "" : ", ") + std::string(lumen::name(scalar));
-    LUMEN_TRY(element, target_element(lib_, params.empty() ? name : name + "<" + params + ">", "--format"));
-    if (!element.format) return Error{"--format: expected a format of blocks, found " + name, true};
+    LUMEN_TRY(element, target_element(lib_, params.empty() ? decl->name : decl->name + "<" + params + ">", "--format"));
+    if (!element.format) return Error{"--format: expected a format of blocks, found " + decl->name, true};
     return element.format;
   }
 
+  // The one that the recipe chose, or what it says for rows that this does not fit; null: nothing fits, and q says why.
+  Result<ir::FormatRef> fitting(std::string format, const ir::Type& from, int64_t k, QuantizedTensor& q) const {
+    DType scalar = from.format ? DType::F16 : from.scalar == DType::F64 ? DType::F32 : from.scalar;
+    std::string first = format;
+    std::set<std::string> tried;
+    while (tried.insert(format).second) {
+      auto found = format_for(format, scalar);
+      if (!found) return Error{"tensor " + q.name + ": " + found.error().message, found.error().usage};
+      if (k % (*found)->block == 0) return *found;
+      if (q.why.empty())
+        q.why = "its rows of " + std::to_string(k) + " are no multiple of the block of " + std::to_string((*found)->block) + " of " + first;
+      auto next = o_.recipe.misfit.find(format);
+      if (next == o_.recipe.misfit.end()) break;
+      format = next->second;
+    }
+    return ir::FormatRef();
+  }
+
   Status plan() {
-    std::vector<std::string> names;
-    std::vector<const CheckpointTensor*> tensors;
+    LUMEN_CHECK(read_config());
+    LUMEN_TRY(main_format, format_for(o_.recipe.format, DType::F16));
+    main_record_ = record(*main_format);
+    std::set<std::string> fields;  // scales and the like of weights that are quantised already: they go with their weights
     for (const CheckpointTensor& t : in_.tensors()) {
-      if (is_field(t)) continue;  // goes with its weight
-      names.emplace_back(t.name);
-      tensors.push_back(&t);
+      if (!t.name.ends_with(".weight")) continue;
+      LUMEN_TRY(from, o_.type_of(t));
+      if (!from.format) continue;
+      for (const ir::FormatField& f : from.format->fields)
+        if (!f.beside.empty()) fields.insert(engine::tensor_beside(t.name, f.beside));
     }
     RecipeModel model;
-    model.tensors = names;
+    std::vector<Planned> planned;
+    for (const CheckpointTensor& t : in_.tensors()) {
+      if (fields.count(std::string(t.name))) continue;
+      LUMEN_TRY(from, o_.type_of(t));
+      Planned p{&t, from, why_fixed(t, from)};
+      if (p.why.empty()) model.tensors.emplace_back(t.name);
+      planned.push_back(std::move(p));
+    }
+    describe(model);
     LUMEN_TRY(choices, choose_formats(o_.recipe, model));
-    for (size_t i = 0; i < tensors.size(); ++i) LUMEN_CHECK(plan_tensor(*tensors[i], choices[i]));
+    size_t next = 0;
+    for (Planned& p : planned) {
+      Choice choice;
+      if (p.why.empty()) choice = choices[next++];
+      else choice.why = p.why;
+      LUMEN_CHECK(plan_tensor(*p.tensor, p.from, choice));
+    }
     if (total_ == 0) return Error{in_.path() + ": no tensor takes the format " + o_.recipe.format, true};
     return ok_status();
   }
 
-  // Scales and the like of a weight that is quantised already.
-  bool is_field(const CheckpointTensor& t) const {
-    if (in_.container() != "mlx") return false;
-    size_t dot = t.name.rfind('.');
-    std::string_view last = t.name.substr(dot == t.name.npos ? 0 : dot + 1);
-    if (last != "scales" && last != "biases") return false;
-    const CheckpointTensor* w = in_.find_tensor(std::string(t.name.substr(0, dot + 1)) + "weight");
-    return w && in_.type_name(w->type_id) == "U32";
+  // Why a tensor cannot change at all; empty: a recipe may choose.
+  static std::string why_fixed(const CheckpointTensor& t, const ir::Type& from) {
+    if (from.dims.size() < 2) return "one axis: norms and biases stay";
+    bool numbers = from.format || is_float(from.scalar);
+    return from.dims.size() > 2 || !t.name.ends_with(".weight") || !numbers ? "no weight of a linear layer or embedding" : "";
   }
 
-  Status plan_tensor(const CheckpointTensor& t, const Choice& choice) {
-    LUMEN_TRY(from, o_.type_of(t));
+  // What conditions of recipes ask about.
+  void describe(RecipeModel& m) const {
+    auto number = [&](const char* key, int64_t otherwise) {
+      const Json* j = config_.root().find(key);
+      return j && j->is(Json::Kind::Int) && j->as_int() > 0 ? j->as_int() : otherwise;
+    };
+    m.tied = !in_.find_tensor("lm_head.weight");
+    int64_t heads = number("num_attention_heads", 1);
+    m.gqa = heads / std::min(heads, number("num_key_value_heads", heads));
+    m.experts = number("num_local_experts", number("num_experts", 0));
+  }
+
+  Status plan_tensor(const CheckpointTensor& t, ir::Type from, const Choice& choice) {
     std::vector<int64_t> dims;
     for (const ir::Dim& d : from.dims) dims.push_back(d.value);
     from.dims.clear();
     QuantizedTensor q{std::string(t.name), name_of(from), "", choice.why, t.bytes.value_or(0), t.bytes.value_or(0)};
-    LUMEN_TRY(format, format_for(from.format ? DType::F16 : from.scalar));
-    bool weight = t.name.size() > 7 && t.name.substr(t.name.size() - 7) == ".weight";
-    if (dims.size() < 2)
-      q.why = "one axis: norms and biases stay";
-    else if (q.why.empty() && (dims.size() > 2 || !weight || (!from.format && !is_float(from.scalar))))
-      q.why = "no weight of a linear layer or embedding";
-    else if (q.why.empty() && dims.back() % format->block != 0)
-      q.why = "its rows of " + std::to_string(dims.back()) + " are no multiple of the block of " + std::to_string(format->block);
-    if (!q.why.empty()) {
-      if (from.format)
-        return Error{in_.path() + ": tensor " + q.name + ": " + q.why + ", and it is in the format " + q.from + ", which cannot stay",
-                     true};
-      std::string dtype = in_.container() == "gguf" ? spelt(from.scalar) : in_.type_name(t.type_id);
-      if (dtype.empty()) return Error{in_.path() + ": tensor " + q.name + ": safetensors have no name for " + q.from};
-      outputs_.push_back({q.name, std::move(dtype), t.dims, q.bytes_after, [this, &t](ByteSink& sink) -> Status {
-                            LUMEN_TRY(data, in_.data(t));
-                            return sink.write(data.bytes());
-                          }});
-      report_.tensors.push_back(std::move(q));
-      return ok_status();
+    ir::FormatRef format;
+    if (!choice.format.empty()) {
+      LUMEN_TRY(found, fitting(choice.format, from, dims.back(), q));
+      format = found;
     }
+    if (!format) return plan_copy(t, from, std::move(q));
     q.to = format->name;
     q.bytes_after = static_cast<uint64_t>(dims[0] * ir::row_bytes(*format, dims[1]));
     total_ += dims[0] * dims[1];
-    format_ = format;
+    if (std::string said = record(*format); said != main_record_) records_.emplace_back(t.name.substr(0, t.name.rfind('.')), said);
     size_t number = report_.tensors.size();
     report_.tensors.push_back(std::move(q));
     plan_fields(t, from, format, dims, number);
+    return ok_status();
+  }
+
+  Status plan_copy(const CheckpointTensor& t, const ir::Type& from, QuantizedTensor q) {
+    if (from.format)
+      return Error{in_.path() + ": tensor " + q.name + ": " + q.why + ", and it is in the format " + q.from + ", which cannot stay", true};
+    std::string dtype = in_.container() == "gguf" ? spelt(from.scalar) : in_.type_name(t.type_id);
+    if (dtype.empty()) return Error{in_.path() + ": tensor " + q.name + ": safetensors have no name for " + q.from};
+    outputs_.push_back({q.name, std::move(dtype), t.dims, q.bytes_after, [this, &t](ByteSink& sink) -> Status {
+                          LUMEN_TRY(data, in_.data(t));
+                          return sink.write(data.bytes());
+                        }});
+    report_.tensors.push_back(std::move(q));
     return ok_status();
   }
 
@@ -246,27 +296,38 @@ class Directory {
     return file.commit();
   }
 
-  // The source's members, and what MLX wants to know of the weights; modules that were kept need no word: they have no scales.
-  Status write_config() {
-    std::string text;
+  Status read_config() {
     if (auto given = texts_.find("config.json"); given != texts_.end()) {
-      text = given->second;
+      config_text_ = given->second;
     } else {
       std::ifstream in(in_.path() + "/config.json", std::ios::binary);
-      text.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
+      config_text_.assign(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
     }
-    auto config = JsonDocument::parse(text);
-    if (!config) return Error{in_.path() + "/config.json: " + config.error().message};
+    auto parsed = JsonDocument::parse(config_text_);
+    if (!parsed) return Error{in_.path() + "/config.json: " + parsed.error().message};
+    config_ = parsed.take();
+    return ok_status();
+  }
+
+  // What config.json says of weights in the format.
+  std::string record(const ir::FormatType& f) const {
     std::string mode;
-    for (const ast::FormatSource& s : decl_.sources)
+    for (const ast::FormatSource& s : mlx_declaration(lib_, f.name)->sources)
       if (s.kind == "mlx") mode = s.text;
     int64_t own = 0;
-    for (const ir::FormatField& f : format_->fields)
-      if (f.beside.empty()) own += f.count * size_of(f.type);
-    std::string said = "{\"group_size\": " + std::to_string(format_->block) + ", \"bits\": " + std::to_string(8 * own / format_->block) +
-                       ", \"mode\": " + json_string(mode) + "}";
+    for (const ir::FormatField& field : f.fields)
+      if (field.beside.empty()) own += field.count * size_of(field.type);
+    return "\"group_size\": " + std::to_string(f.block) + ", \"bits\": " + std::to_string(8 * own / f.block) + ", \"mode\": " + json_string(mode);
+  }
+
+  // The source's members, and what MLX wants to know of the weights: of all, and of the modules that differ. Modules that were kept need no
+  // word: they have no scales.
+  Status write_config() {
+    std::string said = "{" + main_record_;
+    for (const auto& [module, text] : records_) said += ", " + json_string(module) + ": {" + text + "}";
+    said += "}";
     std::string out = "{\n";
-    for (const JsonMember& m : config->root().members()) {
+    for (const JsonMember& m : config_.root().members()) {
       if (m.key == "quantization" || m.key == "quantization_config") continue;
       out += "  " + json_string(m.key) + ": " + dump(m.value) + ",\n";
     }
@@ -321,9 +382,11 @@ class Directory {
   const std::map<std::string, std::string>& texts_;
   std::string out_, part_;
   const QuantizeOptions& o_;
-  const ast::FormatDecl& decl_;
   ThreadTeam team_;
-  ir::FormatRef format_;
+  std::string config_text_;
+  JsonDocument config_;
+  std::string main_record_;
+  std::vector<std::pair<std::string, std::string>> records_;  // of modules in another format than most: name, what config.json says
   std::vector<Output> outputs_;
   QuantizeReport report_;
   int64_t total_ = 0, done_ = 0;
@@ -340,9 +403,7 @@ const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::stri
 
 Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts,
                                           const std::string& out, const QuantizeOptions& o) {
-  const ast::FormatDecl* decl = mlx_declaration(lib, o.recipe.format);
-  if (!decl) return Error{"--format: " + o.recipe.format + " does not say what MLX calls it", true};
-  return Directory(lib, in, texts, out, o, *decl).write();
+  return Directory(lib, in, texts, out, o).write();
 }
 
 }  // namespace lumen::convert

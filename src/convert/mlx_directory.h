@@ -13,7 +13,7 @@ namespace lumen::convert {
 const ast::FormatDecl* mlx_declaration(const sema::Library& lib, const std::string& format);
 
 // Writes the directory `out`, which must not exist, or nothing. `in` has the tensors by their names in such a directory. Matrices whose rows are
-// whole blocks and whose name ends in ".weight" take the format; rules of options.recipe may only keep tensors as they are.
+// whole blocks and whose name ends in ".weight" take the format, or what the rules of options.recipe say: another one of MLX's, or to stay.
 // texts: the small files by name, config.json among them; empty: those of the directory that `in` is.
 Result<QuantizeReport> quantize_directory(const sema::Library& lib, const Checkpoint& in, const std::map<std::string, std::string>& texts,
                                           const std::string& out, const QuantizeOptions& options);

@@ -498,6 +498,49 @@ class Mlx(Base):
         self.refused(2, "quantize", self.source, self.dir / "never", "--format", "mlx_mxfp8", says="cannot be written")
         self.assertEqual([p for p in self.dir.iterdir() if p.name.startswith("never")], [])
 
+    def test_mix(self):
+        """Modules in another format than most are named in config.json, as mlx-lm reads it."""
+        out = self.dir / "mix"
+        mine = self.dir / "mine.json"
+        mine.write_text(json.dumps({"format": "mlx_affine<4, 64>", "keep": ["model.embed_tokens.weight"], "misfit": {"mlx_affine<2, 512>": "mlx_affine<2, 64>"}, "rules": [
+            {"tensors": ["*.v_proj.weight"], "where": "tied and gqa == 2 and layer == layers - 1", "format": "mlx_mxfp4"},
+            {"tensors": ["*.k_proj.weight"], "where": "i == n - 1", "format": "mlx_affine<2, 512>"}]}))
+        said = self.ok("quantize", self.source, out, "--recipe", mine, "--tensor", "model.layers.0.*down_proj*=mlx_affine<8, 32>")
+        last = f"model.layers.{LAYERS - 1}.self_attn."
+        want = {"group_size": 64, "bits": 4, "mode": "affine", "model.layers.0.mlp.down_proj": {"group_size": 32, "bits": 8, "mode": "affine"},
+                last + "v_proj": {"group_size": 32, "bits": 4, "mode": "mxfp4"}, last + "k_proj": {"group_size": 64, "bits": 2, "mode": "affine"}}
+        self.assertEqual(json.loads((out / "config.json").read_text())["quantization"], want)
+        self.assertIn(last + "k_proj.weight takes mlx_affine<2, 64, f16>: its rows of 256 are no multiple of the block of 512", said)
+        t = read_safetensors(out / "model.safetensors")
+        self.assertEqual(t["model.embed_tokens.weight"].dtype, np.float16)
+        self.assertEqual(t["model.layers.0.mlp.down_proj.scales"].shape, (D, M // 32))
+        x = self.hf["model.layers.0.mlp.down_proj.weight"].astype(np.float32)
+        self.assertLess(np.abs(mlx_affine(t, "model.layers.0.mlp.down_proj", 8, 32) - x).max(), 0.01 * np.abs(x).max())
+        self.assertEqual(json.loads(self.ok("inspect", out, "--json"))["container"], "mlx")
+        self.ok("logits", out, "--tokens", "1,5")
+        self.refused(2, "quantize", self.source, self.dir / "never", "--format", "mlx_affine<4, 64>", "--tensor", "*v_proj*=q8_0", says=["q8_0", "what MLX calls it"])
+
+    def test_tensors_that_only_pass(self):
+        """Of types that no format can be made for, and of names that no layer has."""
+        source, out = self.dir / "buffers", self.dir / "buffers_mlx"
+        hf_directory(source, self.w)
+        data = (source / "model.safetensors").read_bytes()
+        n = struct.unpack("<Q", data[:8])[0]
+        header = json.loads(data[8 : 8 + n])
+        at = len(data) - 8 - n
+        extra = {"model.position_ids": np.arange(64, dtype=np.int64).reshape(1, 64), "model.inv_freq": np.ones(16), "model.table": np.ones((4, 64))}
+        for name, x in extra.items():
+            header[name] = {"dtype": "I64" if x.dtype == np.int64 else "F64", "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
+            at += x.nbytes
+        text = json.dumps(header).encode()
+        (source / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data[8 + n :] + b"".join(x.tobytes() for x in extra.values()))
+        self.ok("quantize", source, out, "--format", "mlx_affine<4, 64>")
+        data = (out / "model.safetensors").read_bytes()
+        n = struct.unpack("<Q", data[:8])[0]
+        for name, x in extra.items():
+            a, b = json.loads(data[8 : 8 + n])[name]["data_offsets"]
+            self.assertEqual(data[8 + n + a : 8 + n + b], x.tobytes(), name)
+
     def test_name_of_the_output(self):
         self.ok("quantize", self.source, f"{self.dir}/deep/with_slash//", "--format", "mlx_affine<4, 64>")
         self.assertEqual([p.name for p in (self.dir / "deep").iterdir()], ["with_slash"])
