@@ -367,13 +367,16 @@ class Directory {
     for (const auto& [name, text] : texts_)
       if (!fs::exists(part_ + "/" + name, ec)) LUMEN_CHECK(write_text(name, text));
     if (!texts_.empty()) return ok_status();
-    for (const fs::directory_entry& e : fs::directory_iterator(in_.path(), ec)) {
+    for (auto it = fs::directory_iterator(in_.path(), ec); !ec && it != fs::directory_iterator(); it.increment(ec)) {
+      const fs::directory_entry& e = *it;
       std::string name = e.path().filename().string(), kind = e.path().extension().string();
       bool text = kind == ".json" || kind == ".jinja" || kind == ".txt" || kind == ".model" || kind == ".md";
-      if (!e.is_regular_file() || !text || fs::exists(part_ + "/" + name, ec)) continue;
-      fs::copy_file(e.path(), part_ + "/" + name, ec);
-      if (ec) return Error{part_ + "/" + name + ": " + ec.message()};
+      std::error_code wrong;
+      if (!text || !e.is_regular_file(wrong) || fs::exists(part_ + "/" + name, wrong)) continue;
+      fs::copy_file(e.path(), part_ + "/" + name, wrong);
+      if (wrong) return Error{part_ + "/" + name + ": " + wrong.message()};
     }
+    if (ec) return Error{in_.path() + ": its files cannot be listed: " + ec.message()};
     return ok_status();
   }
 

@@ -541,6 +541,25 @@ class Mlx(Base):
             a, b = json.loads(data[8 : 8 + n])[name]["data_offsets"]
             self.assertEqual(data[8 + n + a : 8 + n + b], x.tobytes(), name)
 
+    def test_directory_that_cannot_be_listed(self):
+        """Its files open by name; but the tokenizer would be missing in the output."""
+        with tempfile.TemporaryDirectory() as d:
+            source = Path(d) / "hf"
+            hf_directory(source, self.w)
+            Path(d).chmod(0o777)
+            source.chmod(0o311)
+            other = {"user": 65534} if os.geteuid() == 0 else {}  # root may list anything
+            try:
+                r = subprocess.run([BINARY, "quantize", source, Path(d) / "out", "--format", "mlx_affine<4, 64>"], capture_output=True, text=True,
+                                   env={**os.environ, "HOME": d}, **other)
+            except PermissionError as e:
+                self.skipTest(f"another user cannot start the binary: {e}")
+            finally:
+                source.chmod(0o755)
+            self.assertEqual(r.returncode, 1, r.stdout + r.stderr)
+            self.assertIn(f"{source}: its files cannot be listed", r.stderr)
+            self.assertEqual([p.name for p in Path(d).iterdir() if p.name.startswith("out")], [])
+
     def test_name_of_the_output(self):
         self.ok("quantize", self.source, f"{self.dir}/deep/with_slash//", "--format", "mlx_affine<4, 64>")
         self.assertEqual([p.name for p in (self.dir / "deep").iterdir()], ["with_slash"])
