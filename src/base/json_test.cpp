@@ -1,9 +1,11 @@
-// JSON reader: values, escapes, places of mistakes, depth.
+// JSON read and written: values, escapes, places of mistakes, depth.
 #include "base/json.h"
 
 #include <gtest/gtest.h>
 
 #include <limits>
+
+#include "base/json_text.h"
 
 namespace lumen {
 namespace {
@@ -42,6 +44,15 @@ TEST(Json, StringsAndTheLastOfEqualKeys) {
   ASSERT_TRUE(d) << d.error().message;
   EXPECT_EQ(d->root().find("k")->as_string(), "a\xC3\xA9\xF0\x9F\x98\x80\n\xEF\xBF\xBD");
   EXPECT_EQ(d->root().find("k2")->as_string(), "plain \xC3\xA9");
+}
+
+TEST(Json, WhatIsWrittenReadsBack) {
+  EXPECT_EQ(json_string("a\"\\\n\x01\x7f\xC3\xA9"), "\"a\\\"\\\\\\n\\u0001\\u007f\xC3\xA9\"");
+  EXPECT_EQ(json_string("x\xE2\x82z\xFF\xC3"), "\"x\xEF\xBF\xBDz\xEF\xBF\xBD\xEF\xBF\xBD\"") << "one U+FFFD for each run that is no UTF-8";
+  std::string text = "{\"a\": [1, -2, 3.0, 1e-05, 0.1], \"b\": {\"c\": null, \"d\": true}, \"e\": [], \"f\": \"\\n\"}";
+  auto d = JsonDocument::parse(text);
+  ASSERT_TRUE(d) << d.error().message;
+  EXPECT_EQ(json_text(d->root()), text);
 }
 
 TEST(Json, MistakesNameTheirPlace) {

@@ -2,7 +2,6 @@
 #include "convert/mlx_directory.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -329,36 +328,9 @@ class Directory {
     std::string out = "{\n";
     for (const JsonMember& m : config_.root().members()) {
       if (m.key == "quantization" || m.key == "quantization_config") continue;
-      out += "  " + json_string(m.key) + ": " + dump(m.value) + ",\n";
+      out += "  " + json_string(m.key) + ": " + json_text(m.value) + ",\n";
     }
     return write_text("config.json", out + "  \"quantization\": " + said + ",\n  \"quantization_config\": " + said + "\n}\n");
-  }
-
-  static std::string dump(const Json& j) {
-    std::string out, comma;
-    switch (j.kind()) {
-      case Json::Kind::Null:
-        return "null";
-      case Json::Kind::Bool:
-        return j.as_bool() ? "true" : "false";
-      case Json::Kind::Int:
-        return std::to_string(j.as_int());
-      case Json::Kind::Float: {
-        char text[64];
-        auto end = std::to_chars(text, text + sizeof text, j.as_double()).ptr;
-        out.assign(text, end);
-        return out.find_first_of(".en") == std::string::npos ? out + ".0" : out;
-      }
-      case Json::Kind::String:
-        return json_string(j.as_string());
-      case Json::Kind::Array:
-        for (const Json& item : j.items()) out += std::exchange(comma, ", ") + dump(item);
-        return "[" + out + "]";
-      case Json::Kind::Object:
-        for (const JsonMember& m : j.members()) out += std::exchange(comma, ", ") + json_string(m.key) + ": " + dump(m.value);
-        return "{" + out + "}";
-    }
-    return out;
   }
 
   // Tokenizer, template and what else lies there, but weights and what was written already.

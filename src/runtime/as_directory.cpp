@@ -79,8 +79,12 @@ Result<AsDirectory> open_as_directory(const std::string& path, const sema::Libra
     LUMEN_TRY(spec, gguf_spec(*file));
     auto made = Tokenizer::create(spec);
     if (!made) return Error{path + ": " + made.error().message};
-    auto chat_template = file->get_string("tokenizer.chat_template");
-    auto files = hf_tokenizer_files(spec, *made, chat_template ? *chat_template : std::string_view());
+    std::string_view chat_template;
+    if (file->find("tokenizer.chat_template")) {
+      LUMEN_TRY(text, file->get_string("tokenizer.chat_template"));
+      chat_template = text;
+    }
+    auto files = hf_tokenizer_files(spec, *made, chat_template);
     if (!files) return Error{path + ": " + files.error().message};
     for (auto [key, id] : {std::pair<const char*, int32_t>{"bos_token_id", spec.bos}, {"eos_token_id", spec.eos}})
       if (id >= 0) config.emplace_back(key, std::to_string(id));

@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "runtime/generator.h"
 
 namespace lumen::server {
@@ -21,19 +22,13 @@ json::object error_object(const ApiError& e) {
 // JSON has no infinities; -9999 is what OpenAI gives for "as good as never".
 double shown(float logprob) { return std::isfinite(logprob) ? std::max(static_cast<double>(logprob), -9999.0) : -9999.0; }
 
-std::string whole_text(const std::string& bytes) {
-  Utf8Assembler utf8;
-  std::string s = utf8.push(bytes);
-  return s + utf8.finish();
-}
-
 json::value chat_logprobs(const ChoicePart& c) {
   if (!c.logprobs) return nullptr;
   json::array content;
   for (const TokenLogprob& t : *c.logprobs) {
     json::array bytes;
     for (unsigned char b : t.bytes) bytes.emplace_back(static_cast<int64_t>(b));
-    content.push_back({{"token", whole_text(t.bytes)}, {"logprob", shown(t.logprob)}, {"bytes", std::move(bytes)}, {"top_logprobs", json::array()}});
+    content.push_back({{"token", whole_utf8(t.bytes)}, {"logprob", shown(t.logprob)}, {"bytes", std::move(bytes)}, {"top_logprobs", json::array()}});
   }
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
@@ -43,7 +38,7 @@ json::value completion_logprobs(const ChoicePart& c) {
   json::array tokens, values, offsets;
   int64_t at = c.text_offset;
   for (const TokenLogprob& t : *c.logprobs) {
-    std::string text = whole_text(t.bytes);
+    std::string text = whole_utf8(t.bytes);
     tokens.emplace_back(json::string_view(text));
     values.emplace_back(shown(t.logprob));
     offsets.emplace_back(at);

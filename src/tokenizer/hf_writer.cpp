@@ -31,6 +31,9 @@ Status check(const TokenizerSpec& s) {
     if (!tok::is_valid_utf8(t)) return no_form("token " + std::to_string(seen.size()) + " is no UTF-8");
     if (!seen.insert(t).second) return no_form("two tokens are written " + std::string(t));
   }
+  for (const Merge& m : s.merges)
+    if (!tok::is_valid_utf8(m.left) || !tok::is_valid_utf8(m.right))
+      return no_form("merge " + std::to_string(&m - s.merges.data()) + " is no UTF-8");
   return ok_status();
 }
 

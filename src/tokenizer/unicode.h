@@ -1,25 +1,22 @@
-// UTF-8 reading, Unicode classes and normalisation, as tokenizers need them. Classes are those of \p{L}, \p{N}, \p{M} and White_Space.
+// Unicode classes and normalisation, as tokenizers need them. Classes are those of \p{L}, \p{N}, \p{M} and White_Space.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "tokenizer/spec.h"
 
 namespace lumen::tok {
 
-inline constexpr std::string_view kReplacement = "\xEF\xBF\xBD";   // U+FFFD
+using lumen::is_valid_utf8;
+using lumen::kReplacement;
+using lumen::read_utf8;
+using lumen::Utf8;
+using lumen::Utf8Status;
+
 inline constexpr std::string_view kEscapedSpace = "\xE2\x96\x81";  // U+2581
 
-enum class Utf8Status : uint8_t { Ok, Invalid, Truncated };
-struct Utf8 {
-  uint32_t code;      // the code point when Ok
-  uint32_t length;    // bytes; when Invalid: the maximal ill-formed run, at least 1; when Truncated: all that is left
-  Utf8Status status;  // Truncated: well-formed so far, the text ends inside the sequence
-};
-// Strict: no overlong forms, no surrogates, nothing above U+10FFFF. `text` is not empty.
-Utf8 read_utf8(std::string_view text);
-bool is_valid_utf8(std::string_view text);
 // A copy where every byte that belongs to no well-formed sequence is one U+FFFD.
 std::string replace_invalid(std::string_view text);
 void append_utf8(std::string& out, uint32_t code);

@@ -45,14 +45,15 @@ def weights(rng, width=D):
     return {k: v.astype(np.float32) for k, v in w.items()}
 
 
-def write_model(path, w, width=D, raw={}, **settings):
-    """raw: name -> rows of blocks of bytes, and their type, in place of the weights of those names."""
+def write_model(path, w, width=D, raw={}, more=lambda out: None, **settings):
+    """raw: name -> rows of blocks of bytes, and their type, in place of the weights of those names. more: adds other keys."""
     out = gguf.GGUFWriter(path, "llama")
     said = {"block_count": LAYERS, "embedding_length": width, "feed_forward_length": M, "attention.head_count": H, "attention.head_count_kv": G,
             "context_length": 256, "attention.layer_norm_rms_epsilon": 1e-5, "rope.freq_base": 10000.0, **settings}
     for key, v in said.items():
         if v is not None:
             (out.add_uint32 if isinstance(v, int) else out.add_float32)("llama." + key, v)
+    more(out)
     for name, x in w.items():
         blocks, kind = raw.get(name, (x, None))
         out.add_tensor(name, blocks, raw_dtype=kind)
@@ -483,6 +484,31 @@ class Mlx(Base):
         factors = self.dir / "factors.gguf"
         write_model(factors, {**self.w, "rope_freqs.weight": np.ones(D // H // 2, np.float32)})
         self.refused(1, "quantize", factors, self.dir / "never", "--format", "mlx_affine<4, 64>", says="no hf name for the weight rope_factors")
+
+    def test_texts_out_of_gguf(self):
+        """What stands in JSON is UTF-8, and a template that is no text is an error here as it is elsewhere."""
+        letters = [c for c in range(256) if chr(c).isprintable() and c not in (32, 0xA0, 0xAD)]
+        letters = [chr(c) if c in letters else chr(256 + i) for i, c in enumerate(sorted(range(256), key=lambda c: c in letters))]
+
+        def model(name, chat_template, kind):
+            def more(out):
+                out.add_tokenizer_model("gpt2")
+                out.add_tokenizer_pre("gpt-2")
+                out.add_token_list(letters + [f"<{i}>" for i in range(V - 256)])
+                out.add_token_types([1] * 256 + [3] * (V - 256))
+                out.add_token_merges(["a b"])
+                out.add_bos_token_id(256)
+                out.add_eos_token_id(257)
+                out.add_key_value("tokenizer.chat_template", chat_template, kind)
+            return write_model(self.dir / name, self.w, more=more)
+
+        out = self.dir / "texts"
+        self.ok("quantize", model("odd.gguf", b"{{ 'a\xff\xe2\x82b' }}\n\x7f", gguf.GGUFValueType.STRING), out, "--format", "mlx_affine<4, 64>")
+        for file in out.glob("*.json"):
+            json.loads(file.read_bytes().decode())
+        self.assertEqual(json.loads((out / "tokenizer_config.json").read_text())["chat_template"], "{{ 'a\ufffd\ufffdb' }}\n\x7f")
+        self.refused(1, "quantize", model("number.gguf", 7, gguf.GGUFValueType.UINT32), self.dir / "never", "--format", "mlx_affine<4, 64>",
+                     says=["number.gguf", "tokenizer.chat_template", "string"])
 
     def test_block_floats(self):
         out = self.dir / "mx"

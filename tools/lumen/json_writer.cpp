@@ -3,9 +3,8 @@
 
 #include <charconv>
 #include <cmath>
-#include <cstdio>
 
-#include "tokenizer/stream_decoder.h"
+#include "base/json_text.h"
 
 namespace lumen::tool {
 
@@ -25,38 +24,16 @@ JsonWriter& JsonWriter::close(char c) {
   return *this;
 }
 
-void JsonWriter::quote(std::string_view raw) {
-  Utf8Assembler utf8;
-  std::string s = utf8.push(raw);
-  s += utf8.finish();
-  out_ += '"';
-  for (unsigned char c : s) {
-    if (c == '"' || c == '\\') {
-      out_ += '\\';
-      out_ += static_cast<char>(c);
-    } else if (c == '\n') {
-      out_ += "\\n";
-    } else if (c < 0x20 || c == 0x7f) {
-      char text[8];
-      std::snprintf(text, sizeof text, "\\u%04x", c);
-      out_ += text;
-    } else {
-      out_ += static_cast<char>(c);
-    }
-  }
-  out_ += '"';
-}
-
 JsonWriter& JsonWriter::key(std::string_view k) {
   separate();
-  quote(k);
+  out_ += json_string(k);
   out_ += ':';
   comma_ = false;
   return *this;
 }
 JsonWriter& JsonWriter::value(std::string_view s) {
   separate();
-  quote(s);
+  out_ += json_string(s);
   return *this;
 }
 JsonWriter& JsonWriter::value(bool b) {

@@ -36,7 +36,6 @@ class JsonWriter {
   JsonWriter& open(char c);
   JsonWriter& close(char c);
   void separate();
-  void quote(std::string_view s);
   std::string out_;
   bool comma_ = false;
 };
