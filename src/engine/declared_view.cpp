@@ -169,8 +169,8 @@ class View {
     for (const sema::Weight& w : theirs_.weights) {
       auto from = weights.find(w.param);
       if (from == weights.end()) return Error{file_.path() + ": the weight " + w.param + " comes from nothing"};
-      LUMEN_TRY(rows, evaluate(from->second->from));
       const ir::Type& type = from->second->type;
+      LUMEN_TRY(rows, evaluate(from->second->from, type.dims));
       if (!type.format && type.scalar == DType::F32) LUMEN_CHECK(decode(rows));
       rows.type.dims = type.dims;
       LUMEN_CHECK(add_tensor(w, std::move(rows)));
@@ -181,8 +181,9 @@ class View {
     return ok_status();
   }
 
-  // What the file's own alternatives do: a tensor, rows in another order, or a number added or multiplied.
-  Result<Rows> evaluate(const WeightExpr& e) {
+  // What the file's own alternatives do: a tensor, rows in another order, a number added or multiplied, or other dimensions: `dims`, the weight's;
+  // none where another reshape stands around it.
+  Result<Rows> evaluate(const WeightExpr& e, const std::vector<ir::Dim>& dims) {
     if (e.kind == WeightExpr::Tensor) {
       const CheckpointTensor* t = file_.find_tensor(e.name);
       if (!t) return Error{file_.path() + ": no tensor " + e.name};
@@ -197,12 +198,43 @@ class View {
       for (int64_t i = 0; i < n; ++i) r.row.push_back(first + i * r.bytes());
       return r;
     }
-    if (e.kind == WeightExpr::Rows || e.kind == WeightExpr::Concat)
+    bool reshapes = e.kind == WeightExpr::Reshape;
+    if (e.kind == WeightExpr::Rows || e.kind == WeightExpr::Concat || (reshapes && dims.empty()))
       return Error{file_.path() + ": what the declaration does to its tensors is not written as " + kind_ + " here"};
-    LUMEN_TRY(r, evaluate(e.args[0]));
+    LUMEN_TRY(r, evaluate(e.args[0], reshapes ? std::vector<ir::Dim>() : dims));
+    if (reshapes) LUMEN_CHECK(reshape(dims, r));
     if (e.kind == WeightExpr::RopeRows) LUMEN_CHECK(reorder(e, r, false));
     if (e.kind == WeightExpr::AddConst || e.kind == WeightExpr::MulConst) LUMEN_CHECK(compute(e, r, false));
     return r;
+  }
+
+  // The same elements in rows of another length.
+  static Status reshape(const std::vector<ir::Dim>& dims, Rows& r) {
+    LUMEN_CHECK(gather(r));
+    const uint8_t* first = r.row[0];
+    r.row.clear();
+    r.type.dims = dims;
+    int64_t n = 1;
+    for (size_t i = 0; i + 1 < dims.size(); ++i) n *= dims[i].value;
+    for (int64_t i = 0; i < n; ++i) r.row.push_back(first + i * r.bytes());
+    return ok_status();
+  }
+
+  // Rows behind each other in memory.
+  static Status gather(Rows& r) {
+    int64_t bytes = r.bytes(), n = static_cast<int64_t>(r.row.size());
+    bool together = true;
+    for (int64_t i = 1; i < n && together; ++i) together = r.row[static_cast<size_t>(i)] == r.row[0] + i * bytes;
+    if (together) return ok_status();
+    LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(n * bytes)));
+    auto own = std::make_shared<Buffer>(std::move(buffer));
+    for (int64_t i = 0; i < n; ++i) {
+      uint8_t* to = own->data() + i * bytes;
+      std::memcpy(to, r.row[static_cast<size_t>(i)], static_cast<size_t>(bytes));
+      r.row[static_cast<size_t>(i)] = to;
+    }
+    r.owned = {std::move(own)};
+    return ok_status();
   }
 
   // rope_rows of rows, or of a list's elements; or what it was made of.
@@ -327,20 +359,10 @@ class View {
     for (const ir::Dim& d : rows.type.dims) t.dims.push_back(d.value);
     LUMEN_TRY(id, type_id(rows.type));
     t.type_id = id;
-    int64_t bytes = rows.bytes(), n = static_cast<int64_t>(rows.row.size());
-    bool together = true;
-    for (int64_t i = 1; i < n && together; ++i) together = rows.row[static_cast<size_t>(i)] == rows.row[0] + i * bytes;
-    t.bytes = t.room = static_cast<uint64_t>(n * bytes);
-    if (together) {
-      t.data = rows.row[0];
-      kept_->buffers.insert(kept_->buffers.end(), rows.owned.begin(), rows.owned.end());
-    } else {
-      LUMEN_TRY(buffer, Buffer::allocate(static_cast<size_t>(n * bytes)));
-      auto own = std::make_shared<Buffer>(std::move(buffer));
-      for (int64_t i = 0; i < n; ++i) std::memcpy(own->data() + i * bytes, rows.row[static_cast<size_t>(i)], static_cast<size_t>(bytes));
-      t.data = own->data();
-      kept_->buffers.push_back(std::move(own));
-    }
+    t.bytes = t.room = static_cast<uint64_t>(static_cast<int64_t>(rows.row.size()) * rows.bytes());
+    LUMEN_CHECK(gather(rows));
+    t.data = rows.row[0];
+    kept_->buffers.insert(kept_->buffers.end(), rows.owned.begin(), rows.owned.end());
     c_.tensors.push_back(std::move(t));
     return ok_status();
   }

@@ -241,6 +241,26 @@ class Plain(Directory):
             self.assertEqual(r.returncode == 0, kept, r.stderr.decode())
         self.assertIn("no gguf key to say this: windowed", r.stderr.decode())
 
+    def test_other_dimensions_in_gguf(self):
+        """A declaration that takes a list out of a table, and a matrix out of a stack: the elements stay."""
+        text = (ROOT / "lum/models/llama.lum").read_text().replace("model llama {", "model folded {").replace('"llama"', '"folded"')
+        text = text.replace('hf "LlamaForCausalLM" | hf "MistralForCausalLM"', 'hf "FoldedForCausalLM"')
+        for name, dims in [("input_layernorm", "[D]"), ("self_attn.v_proj", "[G * C, D]"), ("self_attn.q_proj", "[H * C, D]")]:
+            text = text.replace(f'hf "model.layers.{{l}}.{name}.weight"', f'hf reshape("model.layers.{{l}}.{name}.weight", {dims})')
+        (self.path / "lum").mkdir()
+        (self.path / "lum/folded.lum").write_text(text)
+        w = tiny(self.rng)
+        shapes = {"input_layernorm": (4, D // 4), "v_proj": (G * C * 2, D // 2), "q_proj": (H, C, D)}
+        folded = {n: v.reshape(next((s for part, s in shapes.items() if part in n), v.shape)) for n, v in w.items()}
+        self.write(self.plain(folded), config(architectures=["FoldedForCausalLM"]))
+        self.expect(w, options=("--exact", "--lum", self.path / "lum"))
+        out = self.path / "out.gguf"
+        r = lumen("quantize", self.path, out, "--format", "f16", "--tensor", "blk.*=f32", "--lum", self.path / "lum")
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        r = lumen("logits", out, "--tokens", ",".join(map(str, TOKENS)), "--json", "--exact", "--lum", self.path / "lum")
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        self.assertLess(np.abs(np.array(json.loads(r.stdout)["logits"][0]) - reference(w)).max(), 0.02)
+
     def test_shards(self):
         w = tiny(self.rng)
         names = list(w)
