@@ -1,5 +1,6 @@
-// Re-encodes the weights of a model, tensor by tensor, so that no model is held in memory. Which format a tensor takes is a recipe's
-// choice (recipe.h); tensors of one axis, and those no rule or format fits, stay as they are, and the report says why.
+// Re-encodes the weights of a model, one tensor in memory at a time beside what the input itself holds (a view does: declared_view.h). Which
+// format a tensor takes is a recipe's choice (recipe.h); tensors of one axis, and those no rule or format fits, stay as they are, and the
+// report says why.
 #pragma once
 #include <cstdint>
 #include <functional>
