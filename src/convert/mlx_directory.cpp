@@ -71,7 +71,7 @@ class Directory {
     part_ = out_ + ".part";
     if (fs::path parent = fs::path(part_).parent_path(); !parent.empty()) fs::create_directories(parent, ec);
     if (!fs::create_directory(part_, ec))  // made here and now, so that it may be removed again
-      return Error{part_ + ": " + (ec ? ec.message() : "it is there already, of an interrupted run or a running one; expected no such directory"), true};
+      return Error{part_ + ": " + (ec ? ec.message() : "it is there already, of another run or of your own; expected no such directory"), true};
     Status done = fill();
     if (done) {
       fs::rename(part_, out_, ec);
@@ -316,7 +316,8 @@ class Directory {
     int64_t own = 0;
     for (const ir::FormatField& field : f.fields)
       if (field.beside.empty()) own += field.count * size_of(field.type);
-    return "\"group_size\": " + std::to_string(f.block) + ", \"bits\": " + std::to_string(8 * own / f.block) + ", \"mode\": " + json_string(mode);
+    return "\"group_size\": " + std::to_string(f.block) + ", \"bits\": " + std::to_string(8 * own / f.block) +
+           ", \"mode\": " + json_string(mode);
   }
 
   // The source's members, and what MLX wants to know of the weights: of all, and of the modules that differ. Modules that were kept need no

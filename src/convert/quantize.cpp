@@ -139,7 +139,8 @@ bool cannot_stay(const ir::FormatType& f, const Checkpoint& in, const Checkpoint
 // Private types that the input names and no tensor of the output has.
 void forget_private_types(const Checkpoint& in, const std::set<uint32_t>& used, GgufWriter& w) {
   auto is_used = [&](std::string_view key) {
-    return std::any_of(used.begin(), used.end(), [&](uint32_t id) { return key.starts_with(std::string(kFormatKeyPrefix) + std::to_string(id) + "."); });
+    auto names = [&](uint32_t id) { return key.starts_with(std::string(kFormatKeyPrefix) + std::to_string(id) + "."); };
+    return std::any_of(used.begin(), used.end(), names);
   };
   for (const MetaEntry& e : in.metadata())
     if (e.key.starts_with(kFormatKeyPrefix) && !is_used(e.key)) w.remove(e.key);

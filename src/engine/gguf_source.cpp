@@ -129,7 +129,7 @@ Status add_embedded_formats(sema::Library& lib, const std::string& path) {
     syntax::Parsed parsed = syntax::parse(source);
     if (!parsed.errors.empty()) return Error{render(parsed.errors)};
     const ast::File& f = parsed.file;
-    if (f.formats.size() != 1 || f.formats[0].name != name || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() ||
+    if (f.formats.size() != 1 || f.formats[0].name != name.substr(0, name.find('<')) || !f.functions.empty() || !f.lets.empty() || !f.tables.empty() ||
         !f.models.empty())
       return Error{path + ": " + private_source_key(t.type_id) + ": expected one declaration, of the format " + lumen::quoted(name)};
     if (auto errors = lib.add(source); !errors.empty()) return Error{render(errors)};

@@ -353,6 +353,14 @@ class Quantize(Base):
         self.ok("quantize", self.input, self.out, "--format", "q8_0", "--keep-embeddings")
         self.assertEqual(self.tensors()[0]["token_embd.weight"]["format"], "f32")
 
+    def test_private_format_with_parameters(self):
+        lum = self.dir / "lum"
+        lum.mkdir()
+        (lum / "some.lum").write_text(THREE_BIT.replace("format three {", "format some<n> {").replace("[64]", "[n]").replace("f16[4]", "f16[n / 16]").replace("u8[24]", "u8[n * 3 / 8]"))
+        self.ok("quantize", "--lum", lum, self.input, self.out, "--format", "some<32>")
+        for how in (["--lum", lum], ["--trust-embedded-formats"]):
+            self.assertEqual(self.tensors(*how)[0]["wide.weight"]["format"], "some<32>")
+
     def test_private_format(self):
         lum = self.dir / "lum"
         lum.mkdir()
