@@ -145,9 +145,11 @@ Result<Checkpoint> open_as_gguf(const std::string& path, const sema::Library& li
   auto file = std::make_shared<const Checkpoint>(std::move(opened));
   auto files = std::make_shared<DirectoryFiles>();
   std::vector<engine::GgufKey> keys;
+  TokenizerSpec spec;  // holds the tokens that keys point at
   LUMEN_TRY(t, tokenizer_texts(path, files));
   if (!t.tokenizer.empty()) {
-    LUMEN_TRY(spec, spec_from_hf(t));
+    LUMEN_TRY(read, spec_from_hf(t));
+    spec = std::move(read);
     auto made = gguf_tokenizer(spec);
     if (!made) return Error{path + "/tokenizer.json: " + made.error().message};
     keys = made.take();

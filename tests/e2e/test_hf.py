@@ -261,6 +261,30 @@ class Plain(Directory):
         self.assertEqual(r.returncode, 0, r.stderr.decode())
         self.assertLess(np.abs(np.array(json.loads(r.stdout)["logits"][0]) - reference(w)).max(), 0.02)
 
+    def test_sentencepiece_in_gguf(self):
+        """A tokenizer with byte fallback: the GGUF file numbers a text as the directory does."""
+        pieces = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)] + ["\u2581", "a", "b", "\u00e9", "ab", "\u2581ab", "ab\u00e9"]
+        added = [{"id": i, "content": pieces[i], "single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True} for i in range(3)]
+        text = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": added, "post_processor": None, "pre_tokenizer": None,
+                "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "\u2581"}, {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}]},
+                "decoder": {"type": "Sequence", "decoders": [{"type": "Replace", "pattern": {"String": "\u2581"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"},
+                                                             {"type": "Strip", "content": " ", "start": 1, "stop": 0}]},
+                "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None, "end_of_word_suffix": None, "fuse_unk": True,
+                          "byte_fallback": True, "vocab": {p: i for i, p in enumerate(pieces)},
+                          "merges": [["a", "b"], ["\u2581", "ab"], ["ab", "\u00e9"]]}}
+        w = tiny(self.rng)
+        for name in ("model.embed_tokens.weight", "lm_head.weight"):
+            w[name] = np.resize(w[name], (len(pieces), D)).astype(np.float32)
+        self.write(self.plain(w), config(vocab_size=len(pieces)))
+        (self.path / "tokenizer.json").write_text(json.dumps(text))
+        out = self.path / "out.gguf"
+        r = lumen("quantize", self.path, out, "--format", "f16")
+        self.assertEqual(r.returncode, 0, r.stderr.decode())
+        for line, ids in [("ab a b", [264, 259, 260, 259, 261]), ("ab\u00e9\U0001F600", [264, 262, 243, 162, 155, 131])]:
+            for path in (self.path, out):
+                r = lumen("tokenize", path, line, "--no-special")
+                self.assertEqual(r.stdout.decode().strip(), ",".join(map(str, ids)), r.stderr.decode())
+
     def test_shards(self):
         w = tiny(self.rng)
         names = list(w)
