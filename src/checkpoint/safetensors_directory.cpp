@@ -66,8 +66,9 @@ class Directory {
     if (fs::exists(at(kIndex), ec)) return indexed_names();
     if (fs::exists(at("model.safetensors"), ec)) return std::vector<std::string>{"model.safetensors"};
     std::vector<std::string> names;
-    for (const auto& e : fs::directory_iterator(path_, ec))
-      if (e.path().extension() == ".safetensors") names.push_back(e.path().filename().string());
+    for (fs::directory_iterator e(path_, ec), end; !ec && e != end; e.increment(ec))
+      if (e->path().extension() == ".safetensors") names.push_back(e->path().filename().string());
+    if (ec) return Error{path_ + ": " + ec.message()};
     std::sort(names.begin(), names.end());
     if (names.empty())
       return Error{path_ + ": expected weights in model.safetensors or in the files that " + kIndex + " names, found neither"};

@@ -36,7 +36,8 @@ Result<std::optional<std::string>> template_text(const std::string& path, Direct
   where = path + "/tokenizer_config.json: chat_template";
   if (tokenizer_config.empty()) return std::optional<std::string>();
   auto config = JsonDocument::parse(tokenizer_config);
-  return config ? chat_template_of(config->root()) : std::nullopt;
+  if (!config) return Error{path + "/tokenizer_config.json: " + config.error().message};
+  return chat_template_of(config->root());
 }
 
 // What generation_config.json wishes for; values that make no sense are left out.
