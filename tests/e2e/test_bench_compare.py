@@ -337,7 +337,7 @@ class WithModel(Base):
         self.assertEqual(sorted(tests), ["decode_32", "decode_32_beside_a_busy_core"])
         busy = tests["decode_32_beside_a_busy_core"]
         self.assertGreater(busy["median"], 0)
-        self.assertGreater(busy["others_share"], 0.5 / os.cpu_count())  # its core, which a thread of the run may have half of
+        self.assertGreater(busy["others_share"], 0.7 / os.cpu_count())  # a core, less what the run itself takes of it
 
     def test_an_interrupt_leaves_what_was_measured(self):
         """And no process, temporary directory or half-written report."""
